@@ -1,0 +1,303 @@
+// Package recording is the run's facts as one versioned file.
+//
+// In: the finished requests of room request, the pools of room pool, and the figures of
+// memory, backend and kernel. Out: one JSON object, recording.json, that everything after
+// measuring reads (diagnose, report, export). It never measures, and it never fills a gap:
+// what was not measured stands in NotMeasured with the reason.
+//
+// Units: seconds and bytes as plain numbers. Arrays are sorted by name. The schema's fields
+// are only ever added to; see recording.schema.json.
+package recording
+
+import "time"
+
+// Schema identifies the file format.
+const Schema = "ragscope.recording/1"
+
+// Recording is one run's facts.
+type Recording struct {
+	Schema      string        `json:"schema"`
+	Target      Target        `json:"target"`
+	Window      Window        `json:"window"`
+	Host        Host          `json:"host"`
+	Scenario    *Scenario     `json:"scenario,omitempty"` // only when a loader took part
+	Endpoints   []Endpoint    `json:"endpoints"`
+	Pools       []Pool        `json:"pools"`
+	Memory      Memory        `json:"memory"`
+	Backends    []Backend     `json:"backends"`
+	Bottlenecks []Bottleneck  `json:"bottlenecks"`
+	Losses      []Loss        `json:"losses"`
+	Probes      []Probe       `json:"probes"`
+	Overhead    Overhead      `json:"overhead"`
+	NotMeasured []NotMeasured `json:"not_measured"`
+	Timeline    []Tick        `json:"timeline,omitempty"`
+}
+
+// Target says who was watched.
+type Target struct {
+	Service string `json:"service"`
+	PIDs    []int  `json:"pids"`
+	Runtime string `json:"runtime"` // "CPython 3.11.7, uvloop"
+	Address string `json:"address"` // host:port that serves requests
+}
+
+// Window is the time that the facts cover.
+type Window struct {
+	Start   time.Time `json:"start"`
+	Seconds float64   `json:"seconds"`
+}
+
+// Host is the machine that the target ran on.
+type Host struct {
+	Kernel      string `json:"kernel"`
+	OS          string `json:"os,omitempty"`
+	Arch        string `json:"arch,omitempty"`
+	CPUs        int    `json:"cpus"`
+	CPUModel    string `json:"cpu_model,omitempty"`
+	MemoryBytes uint64 `json:"memory_bytes"`
+}
+
+// Scenario is what the loader sent during the window.
+type Scenario struct {
+	Name            string  `json:"name"`
+	Users           int     `json:"users,omitempty"`
+	SpawnRate       float64 `json:"spawn_rate,omitempty"`
+	Rate            float64 `json:"rate,omitempty"`       // requests per second, open model; 0 in the closed one
+	RunTime         float64 `json:"run_time"`             // seconds asked for
+	ThinkTime       string  `json:"think_time,omitempty"` // as in the scenario file
+	Requests        int64   `json:"requests"`
+	Failures        int64   `json:"failures"`
+	RequestsPerSec  float64 `json:"requests_per_second"`
+	Invalid         string  `json:"invalid,omitempty"` // why the generator could not keep its schedule
+	Host            string  `json:"host"`              // base URL
+	ScheduleLagP99  float64 `json:"schedule_lag_p99"`  // seconds between intended and actual send
+	CPUBusyRatio    float64 `json:"cpu_busy_ratio"`    // host CPU during the window, 0..1
+	LoaderCPURatio  float64 `json:"loader_cpu_ratio"`  // the loader's own CPU in cores
+	ThrottledByHost bool    `json:"throttled_by_host,omitempty"`
+}
+
+// Endpoint is what happened on one method + route template.
+type Endpoint struct {
+	Endpoint       string           `json:"endpoint"` // "POST /api/v1/chat"
+	Requests       int64            `json:"requests"`
+	Incomplete     int64            `json:"incomplete"` // of them, seen only in part (joined midway, lost events)
+	Status         map[string]int64 `json:"status"`
+	Latency        Dist             `json:"latency"`
+	FirstByte      Dist             `json:"first_byte"` // arrival of the request to the first response byte
+	Stages         []Stage          `json:"stages"`
+	Calls          []Call           `json:"calls"`
+	LLM            *LLM             `json:"llm,omitempty"`
+	CPUSeconds     float64          `json:"cpu_seconds"`
+	OffCPUSeconds  float64          `json:"off_cpu_seconds"`
+	AllocatedBytes *int64           `json:"allocated_bytes,omitempty"` // nil: not measured
+	Cache          Cache            `json:"cache"`
+	Overlapped     float64          `json:"overlapped_seconds"` // time of calls hidden behind a longer parallel call
+	Client         *Client          `json:"client,omitempty"`
+}
+
+// Stage is a disjoint part of the endpoint's wall time. The sums over all stages of an
+// endpoint add up to Latency.Sum.
+type Stage struct {
+	Stage    string `json:"stage"` // a name of DESIGN §3, see package request
+	Peer     string `json:"peer,omitempty"`
+	Requests int64  `json:"requests"` // requests in which it occurred
+	Dist            // per request in which it occurred
+}
+
+// Call is one kind of outgoing operation of an endpoint.
+type Call struct {
+	Peer       string  `json:"peer"`
+	Operation  string  `json:"operation"`
+	Count      int64   `json:"count"`
+	Errors     int64   `json:"errors"`
+	Latency    Dist    `json:"latency"`     // last sent byte to last arrived byte
+	FirstByte  Dist    `json:"first_byte"`  // last sent byte to first arrived byte
+	PoolWait   Dist    `json:"pool_wait"`   // per call that waited
+	PerRequest float64 `json:"per_request"` // calls per request of the endpoint
+}
+
+// LLM is the endpoint's use of a language model.
+type LLM struct {
+	Streams          int64    `json:"streams"`
+	Models           []string `json:"models,omitempty"`
+	Operation        string   `json:"operation,omitempty"`
+	TimeToFirstToken Dist     `json:"time_to_first_token"`
+	TimePerToken     Dist     `json:"time_per_token"` // gaps between token arrivals
+	OutputTokens     int64    `json:"output_tokens"`
+	InputTokens      int64    `json:"input_tokens"`
+	TokensFrom       string   `json:"tokens_from"` // "protocol" or "chunks"
+}
+
+// Cache counts look-ups in Redis by their replies.
+type Cache struct {
+	Hits   int64 `json:"hits"`
+	Misses int64 `json:"misses"`
+}
+
+// Client is the loader's view of the endpoint.
+type Client struct {
+	Requests   int64     `json:"requests"`
+	Failures   int64     `json:"failures"`
+	Limited    int64     `json:"limited"`  // answered 429
+	Response   Dist      `json:"response"` // from the intended send time
+	Service    Dist      `json:"service"`  // from the actual send
+	FirstToken Dist      `json:"first_token"`
+	TokenGap   Dist      `json:"token_gap"`
+	Errors     []Failure `json:"errors,omitempty"`
+}
+
+// Failure is one kind of failed request.
+type Failure struct {
+	Error string `json:"error"`
+	Count int64  `json:"count"`
+}
+
+// Pool is the connections of the target to one peer, as used in practice.
+type Pool struct {
+	Peer       string         `json:"peer"`
+	Address    string         `json:"address"`
+	Unit       string         `json:"unit"` // "connections" or "streams"
+	OpenMax    int            `json:"open_max"`
+	InUseMax   int            `json:"in_use_max"`
+	Limit      int            `json:"limit"`       // as seen in practice: in use while others waited; 0: never reached
+	LimitBasis string         `json:"limit_basis"` // how Limit is known
+	Creates    int64          `json:"creates"`
+	Timeouts   int64          `json:"timeouts"`
+	WaitersMax int            `json:"waiters_max"`
+	Waits      []PoolWait     `json:"waits"`
+	Holders    []Holder       `json:"holders"`
+	Timeline   []PoolTick     `json:"timeline"`
+	Create     Dist           `json:"create"` // time to make a connection
+	Extra      map[string]any `json:"extra,omitempty"`
+}
+
+// PoolWait is how long the requests of one endpoint waited for a connection.
+type PoolWait struct {
+	Endpoint     string `json:"endpoint"`
+	Acquisitions int64  `json:"acquisitions"`
+	Waited       int64  `json:"waited"`
+	Dist                // per acquisition that waited
+}
+
+// Holder is who had the pool's connections in use.
+type Holder struct {
+	Endpoint string  `json:"endpoint"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// PoolTick is one second of a pool: the largest figures seen in it.
+type PoolTick struct {
+	T       float64 `json:"t"` // seconds since the window's start
+	Open    int     `json:"open"`
+	InUse   int     `json:"in_use"`
+	Waiting int     `json:"waiting"`
+}
+
+// Tick is one second of the target's traffic.
+type Tick struct {
+	T        float64            `json:"t"`
+	Requests int64              `json:"requests"`
+	Errors   int64              `json:"errors"`
+	Active   int64              `json:"active"`
+	P50      float64            `json:"p50"`
+	P95      float64            `json:"p95"`
+	Max      float64            `json:"max"`
+	CPU      float64            `json:"cpu"`              // cores used by the target
+	Stages   map[string]float64 `json:"stages,omitempty"` // "pool_wait redis" → seconds
+}
+
+// Memory is the target's memory over time, all its processes added up.
+type Memory struct {
+	Timeline             []MemoryTick `json:"timeline"`
+	GrowthBytesPerSecond *Estimate    `json:"growth_bytes_per_second,omitempty"` // nil: too few points
+	Verdict              string       `json:"verdict"`
+	Hotspots             []Hotspot    `json:"hotspots"`
+}
+
+// MemoryTick is one reading.
+type MemoryTick struct {
+	T       float64 `json:"t"`
+	RSS     uint64  `json:"rss"`
+	VMS     uint64  `json:"vms"`
+	Heap    uint64  `json:"heap"` // [heap] and anonymous private mappings
+	Threads int     `json:"threads"`
+}
+
+// Estimate is a figure with its 95 % confidence interval.
+type Estimate struct {
+	Estimate float64 `json:"estimate"`
+	Low      float64 `json:"low"`
+	High     float64 `json:"high"`
+}
+
+// Hotspot is a stack that took memory.
+type Hotspot struct {
+	Stack    []string `json:"stack"`
+	Bytes    int64    `json:"bytes"`
+	Endpoint string   `json:"endpoint"`
+}
+
+// Backend is what a peer says about itself. Values are the peer's own figures at the end of
+// the window; Rates are differences over the window per second.
+type Backend struct {
+	Peer    string             `json:"peer"`
+	Address string             `json:"address"`
+	Version string             `json:"version,omitempty"`
+	Values  map[string]float64 `json:"values,omitempty"`
+	Rates   map[string]float64 `json:"rates,omitempty"`
+	Error   string             `json:"error,omitempty"`
+}
+
+// Bottleneck is one ranked finding of package diagnose.
+type Bottleneck struct {
+	Rank           int         `json:"rank"`
+	Priority       string      `json:"priority"` // P0, P1, P2
+	Kind           string      `json:"kind"`     // pool, dependency, llm, cpu, eventloop, queue, unexplained
+	Where          string      `json:"where"`    // "redis 127.0.0.1:6379"
+	Endpoints      []string    `json:"endpoints"`
+	WaitedSeconds  float64     `json:"waited_seconds"`
+	Share          float64     `json:"share"` // of all seconds that users waited
+	Evidence       []string    `json:"evidence"`
+	Recommendation string      `json:"recommendation"`
+	Prediction     *Prediction `json:"prediction,omitempty"`
+}
+
+// Prediction is a what-if computed from the recorded trace.
+type Prediction struct {
+	Change    string  `json:"change"`
+	Endpoint  string  `json:"endpoint"`
+	P95Before float64 `json:"p95_before"`
+	P95After  float64 `json:"p95_after"`
+	Low       float64 `json:"low"`
+	High      float64 `json:"high"`
+}
+
+// Loss counts events that happened and were not seen or not understood.
+type Loss struct {
+	Source string `json:"source"`
+	Reason string `json:"reason"`
+	Count  uint64 `json:"count"`
+}
+
+// Probe is one hook and whether it is attached.
+type Probe struct {
+	Probe    string `json:"probe"`
+	Attached bool   `json:"attached"`
+	Reason   string `json:"reason,omitempty"` // why not
+}
+
+// Overhead is the agent's price.
+type Overhead struct {
+	TargetRatio       float64 `json:"target_ratio"`        // CPU added to the target ÷ the target's own CPU
+	SecondsPerRequest float64 `json:"seconds_per_request"` // CPU added to the target per request
+	Basis             string  `json:"basis"`               // how the two were computed
+	PrecisionMode     string  `json:"precision_mode"`
+	AgentCPURatio     float64 `json:"agent_cpu_ratio"` // cores
+	AgentRSSBytes     uint64  `json:"agent_rss_bytes"`
+}
+
+// NotMeasured says what has no figure here, and why.
+type NotMeasured struct {
+	What string `json:"what"`
+	Why  string `json:"why"`
+}
