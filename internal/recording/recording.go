@@ -144,6 +144,17 @@ type Client struct {
 	FirstToken Dist      `json:"first_token"`
 	TokenGap   Dist      `json:"token_gap"`
 	Errors     []Failure `json:"errors,omitempty"`
+	Tasks      []Task    `json:"tasks,omitempty"` // by task, where the scenario names more than the endpoint
+}
+
+// Task is the loader's view of one task of the scenario, such as the hybrid searches among
+// all searches. The endpoint's client figures are the sum over its tasks.
+type Task struct {
+	Name     string `json:"name"` // as in the scenario file, "/api/v1/retrieval/search [hybrid]"
+	Requests int64  `json:"requests"`
+	Failures int64  `json:"failures"`
+	Response Dist   `json:"response"` // from the intended send time
+	Service  Dist   `json:"service"`  // from the actual send
 }
 
 // Failure is one kind of failed request.
