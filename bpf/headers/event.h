@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/* What both sides share: bpf2go makes the Go types from these. */
+#ifndef RAGSCOPE_EVENT_H
+#define RAGSCOPE_EVENT_H
+#include "kernel.h"
+
+enum event_type {
+	EVENT_RECV = 1, /* bytes read from a TCP socket; arrive: since when they could be */
+	EVENT_SEND,	/* bytes handed to the kernel */
+	EVENT_FRAMES,	/* HTTP/2 frames of one transfer; flags: FLAG_SENT */
+	EVENT_CONN,	/* a connection is known from here on; payload: addresses */
+	EVENT_OPENED,	/* the target's own connect is established */
+	EVENT_ACCEPT,	/* accept returned this connection */
+	EVENT_CLOSE,
+	EVENT_ENTER,	/* a thread enters context `other` */
+	EVENT_COPY,	/* context `other` was copied from `context` */
+	EVENT_NEW,	/* context `other` was made empty while `context` was current */
+	EVENT_LOOP,	/* the event loop asks for the next events: its callbacks are done */
+	EVENT_SWITCH,	/* a thread was off the CPU from arrive to time; other: woken at; flags: why */
+	EVENT_GRPC_CALL,/* AioChannel.call: payload: method */
+	EVENT_GRPC_START,/* _AioCall.unary_unary or a sync call: payload: head of the request message */
+};
+
+enum event_flag {
+	FLAG_INBOUND = 1,  /* the connection was accepted by the target */
+	FLAG_SENT = 2,	   /* EVENT_FRAMES: written, else read */
+	FLAG_MIDWAY = 4,   /* EVENT_CONN: it was open before we came */
+	FLAG_DESYNC = 8,   /* EVENT_FRAMES: frame boundaries were lost before this */
+	FLAG_NO_THREAD = 16, /* the thread has no Python thread state: context is not known */
+	/* EVENT_SWITCH: what the thread did when it left the CPU */
+	FLAG_PREEMPTED = 1,
+	FLAG_EPOLL = 2,
+	FLAG_GIL = 4,
+};
+
+/* Everything that can be lost or misread on this side. */
+enum counter {
+	COUNT_RINGBUF_FULL,
+	COUNT_THREAD_UNKNOWN,	/* no Python thread state found for a thread; C-core threads are expected here */
+	COUNT_STORAGE_FULL,	/* no socket or task storage */
+	COUNT_PAYLOAD_UNREADABLE,
+	COUNT_FRAMES_CLIPPED,	/* more HTTP/2 frames in one transfer than we walk */
+	COUNT_FRAMES_DESYNC,
+	COUNT_IOV_CLIPPED,
+	COUNT_MAX,
+};
+
+#define HEAD_MAX 1024 /* a request head with its usual headers */
+#define TAIL_MAX 256  /* the last object of a JSON stream; the end of a chunked body */
+
+struct event {
+	u64 time, arrive; /* CLOCK_MONOTONIC, ns */
+	u64 sock;	  /* socket cookie: unique while the host runs */
+	u64 context, other;
+	u32 pid, tid;
+	u32 len;	  /* bytes moved */
+	u16 lport, rport;
+	u16 head, tail;	  /* captured bytes that follow: the first of them, then the last */
+	u8 type, flags;
+	u8 pad[2];
+};
+
+/* One per process, filled in by the agent before anything is attached to it. */
+struct target {
+	u64 runtime, runtime_end; /* _PyRuntime; 0: no CPython */
+	u32 interp_head, threads, next, thread_id, context;
+	u32 grpc_tuple; /* cygrpc's methods take a tuple (METH_VARARGS) */
+};
+#endif

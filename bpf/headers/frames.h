@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * HTTP/2: one write may hold the frames of 200 calls, far more than a captured head, and a lost frame
+ * boundary loses the connection. So the frames are walked here:
+ *
+ *   header (9 bytes, maybe across segments and calls) ─► skip its payload, keeping the first bytes ─► header …
+ *
+ * Out: records of {header[9], 0, captured (u16), bytes}, for the frames that matter.
+ */
+#ifndef RAGSCOPE_FRAMES_H
+#define RAGSCOPE_FRAMES_H
+
+#define FRAME_DATA 0
+#define FRAME_HEADERS 1
+#define FRAME_RST 3
+#define FRAME_SETTINGS 4
+#define FRAME_GOAWAY 7
+#define FRAME_CONTINUATION 9
+#define FRAME_LENGTH_MAX (1 << 20) /* the default is 16 KiB, gRPC raises it; more than this is no frame */
+#define RECORD 12
+#define KEEP_HEADERS 512 /* a gRPC request's header block with metadata */
+#define KEEP_DATA 64	 /* 5 bytes of gRPC prefix and a fingerprint of the message */
+#define STEPS_MAX 4096	 /* a step is a segment, a header or a payload: about 1,300 frames a transfer */
+
+static __always_inline bool sane(u8 *h)
+{
+	u32 length = h[0] << 16 | h[1] << 8 | h[2];
+
+	return length <= FRAME_LENGTH_MAX && h[3] <= FRAME_CONTINUATION && !(h[5] & 0x80) && !(h[3] == 6 && length != 8) &&
+	       !(h[3] == 8 && length != 4) && !(h[3] == FRAME_SETTINGS && length % 6);
+}
+
+static __always_inline bool sniff_http2(struct conn *k, u64 base, bool sent)
+{
+	u8 h[16] = {};
+
+	bpf_probe_read_user(h, sizeof(h), (void *)base);
+	if (h[0] == 'P' && h[1] == 'R' && h[2] == 'I' && h[3] == ' ' && h[6] == 'H') {
+		(sent ? &k->sent : &k->received)->skip = 24; /* the preface */
+		return true;
+	}
+	/* joined midway: no other protocol that we know begins a message like a frame */
+	return sent && sane(h) && (h[3] != FRAME_HEADERS || h[8] & 1 || h[7] || h[6]) && !h[0];
+}
+
+static __always_inline void flush_frames(struct scratch *s)
+{
+	struct walker *w = &s->w;
+
+	if (!w->out)
+		return;
+	s->e.head = w->out;
+	s->e.tail = 0;
+	output(s, w->out);
+	w->out = 0;
+	w->record = 0;
+	s->e.flags &= ~FLAG_DESYNC;
+}
+
+static __always_inline u32 frame_keep(u8 type, u8 sent)
+{
+	switch (type) {
+	case FRAME_HEADERS:
+	case FRAME_CONTINUATION:
+		return KEEP_HEADERS;
+	case FRAME_DATA:
+		return sent ? KEEP_DATA : 0;
+	case FRAME_SETTINGS:
+		return 60;
+	default:
+		return 8;
+	}
+}
+
+static __always_inline void begin_frame(struct scratch *s)
+{
+	struct walker *w = &s->w;
+	u8 *h = s->header, type = h[3];
+	u32 at;
+
+	w->w.skip = h[0] << 16 | h[1] << 8 | h[2];
+	w->keep = 0;
+	if (type > FRAME_SETTINGS && type != FRAME_GOAWAY && type != FRAME_CONTINUATION)
+		return; /* PING, WINDOW_UPDATE, PUSH_PROMISE */
+	if (w->out > SCRATCH - RECORD - KEEP_HEADERS)
+		flush_frames(s);
+	at = w->out;
+	barrier_var(at);
+	at &= SCRATCH - 1;
+	__builtin_memcpy(s->data + at, h, 9);
+	s->data[at + 9] = s->data[at + 10] = s->data[at + 11] = 0;
+	w->record = w->out + 1; /* 0: none */
+	w->out += RECORD;
+	w->keep = frame_keep(type, w->sent);
+}
+
+static __always_inline void keep_payload(struct scratch *s, u32 n)
+{
+	struct walker *w = &s->w;
+	u32 record = w->record - 1, kept;
+
+	if (!w->record || !w->keep)
+		return;
+	if (n > w->keep)
+		n = w->keep;
+	if (!copy_user(s, w->out, n, w->base)) {
+		w->keep = 0;
+		count(COUNT_PAYLOAD_UNREADABLE);
+		return;
+	}
+	w->out += n;
+	w->keep -= n;
+	kept = w->out - record - RECORD;
+	barrier_var(record);
+	record &= SCRATCH - 1;
+	s->data[record + 10] = kept;
+	s->data[record + 11] = kept >> 8;
+}
+
+static __always_inline void advance(struct walker *w, u32 n)
+{
+	w->base += n;
+	w->len -= n;
+	w->left -= n;
+}
+
+static int walk_step(u32 i, void *unused)
+{
+	struct scratch *s = scratch();
+	struct walker *w;
+	u32 n, have;
+
+	if (!s)
+		return 1;
+	w = &s->w;
+	if (!w->left)
+		return 1;
+	if (!w->len) {
+		struct segment seg = {};
+
+		if (w->index >= s->v.count)
+			return 1;
+		bpf_probe_read_user(&seg, sizeof(seg), (void *)(s->v.iov + w->index++ * sizeof(seg)));
+		w->base = seg.base;
+		w->len = seg.len < w->left ? seg.len : w->left;
+		return 0;
+	}
+	if (w->w.skip) {
+		n = w->w.skip < w->len ? w->w.skip : w->len;
+		keep_payload(s, n);
+		w->w.skip -= n;
+		advance(w, n);
+		return 0;
+	}
+	have = w->w.have & 15;
+	n = 9 - have;
+	if (n > w->len)
+		n = w->len;
+	barrier_var(n);
+	if (bpf_probe_read_user(s->header + have, n & 15, (void *)w->base))
+		return 1;
+	w->w.have = have + n;
+	advance(w, n);
+	if (w->w.have < 9)
+		return 0;
+	w->w.have = 0;
+	if (!sane(s->header)) {
+		w->w.desync = 1;
+		count(COUNT_FRAMES_DESYNC);
+		return 1; /* the next transfer begins with a frame again, most likely */
+	}
+	begin_frame(s);
+	return 0;
+}
+
+static __always_inline int emit_frames(struct scratch *s, struct walk *state, bool sent)
+{
+	struct walker *w = &s->w;
+
+	*w = (struct walker){ .w = *state, .left = s->v.total, .sent = sent };
+	if (!s->v.iov) {
+		w->base = s->v.base;
+		w->len = s->v.total;
+	}
+	__builtin_memcpy(s->header, state->header, 9);
+	s->e.type = EVENT_FRAMES;
+	s->e.flags |= (sent ? FLAG_SENT : 0) | (w->w.desync ? FLAG_DESYNC : 0);
+	w->w.desync = 0;
+	bpf_loop(STEPS_MAX, walk_step, 0, 0);
+	if (w->left && !w->w.desync) {
+		count(COUNT_FRAMES_CLIPPED);
+		w->w.desync = 1;
+		w->w.skip = w->w.have = 0;
+	}
+	flush_frames(s);
+	*state = w->w;
+	__builtin_memcpy(state->header, s->header, 9);
+	return 0;
+}
+#endif

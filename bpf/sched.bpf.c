@@ -1,0 +1,94 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * When the target's threads do not run, and why.
+ *
+ *   switched out ─► sleeping (epoll, GIL, anything else) ─► woken ─► switched in: SWITCH
+ *               └─► preempted ──────────────────────────────────► switched in: SWITCH
+ */
+#include "headers/maps.h"
+
+static __always_inline bool watched(struct task_struct *t)
+{
+	u32 tgid = t->tgid;
+
+	return bpf_map_lookup_elem(&targets, &tgid) != 0;
+}
+
+/* What the thread sleeps in, from the registers of its system call. */
+static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
+{
+	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(t);
+	u64 nr, first;
+
+#if defined(__TARGET_ARCH_x86)
+	nr = r->orig_ax;
+	first = r->di;
+	if (nr == 232 || nr == 281 || nr == 441) /* epoll_wait epoll_pwait epoll_pwait2 */
+		return FLAG_EPOLL;
+	if (nr != 202) /* futex */
+		return 0;
+#else
+	nr = r->syscallno;
+	first = r->orig_x0;
+	if (nr == 22 || nr == 441)
+		return FLAG_EPOLL;
+	if (nr != 98)
+		return 0;
+#endif
+	return first >= c->runtime && first < c->runtime_end ? FLAG_GIL : 0;
+}
+
+SEC("tp_btf/sched_switch")
+int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+	u64 now = bpf_ktime_get_ns();
+	u32 tgid = prev->tgid;
+	struct target *c = bpf_map_lookup_elem(&targets, &tgid);
+	struct thread *t;
+	struct event *e;
+
+	if (c) {
+		t = bpf_task_storage_get(&threads, prev, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+		if (t) {
+			t->off = now;
+			t->woken = 0;
+			t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
+		} else {
+			count(COUNT_STORAGE_FULL);
+		}
+	}
+	if (!watched(next))
+		return 0;
+	t = bpf_task_storage_get(&threads, next, 0, 0);
+	if (!t || !t->off)
+		return 0;
+	e = reserve(EVENT_SWITCH);
+	if (e) {
+		e->time = now;
+		e->pid = next->tgid;
+		e->tid = next->pid;
+		e->arrive = t->off;
+		e->other = t->woken;
+		e->flags = t->flags;
+		bpf_ringbuf_submit(e, wakeup());
+	}
+	t->off = 0;
+	return 0;
+}
+
+SEC("tp_btf/sched_wakeup")
+int BPF_PROG(sched_wakeup, struct task_struct *p)
+{
+	struct thread *t;
+
+	if (!watched(p))
+		return 0;
+	t = bpf_task_storage_get(&threads, p, 0, 0);
+	if (t && t->off && !t->woken)
+		t->woken = bpf_ktime_get_ns();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
