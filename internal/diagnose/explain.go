@@ -1,0 +1,136 @@
+package diagnose
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+// explain says where a cause sits, what in the recording speaks for it, and what to do.
+func explain(w *wait, f facts) (where string, evidence []string, recommendation string) {
+	switch w.name {
+	case "pool":
+		return explainPool(w, f)
+	case "connect":
+		return explainConnect(w, f)
+	case "answer":
+		return explainAnswer(w, f)
+	case "llm":
+		return explainLLM(w, f)
+	case "code":
+		return explainCode(w, f)
+	case "starved":
+		return explainStarved(w, f)
+	case "gil":
+		return explainGIL(w, f)
+	case "blocked":
+		return explainBlocked(w, f)
+	case "busy":
+		return explainBusy(w, f)
+	case "accept":
+		return explainAccept(w, f)
+	case "send":
+		return "the clients' connections", nil,
+			"Responses wait for clients that read slowly; shorten or compress them, or let a proxy in front buffer them."
+	default:
+		return "the target", []string{"No stage of the model covers this time: a sleep, a lock or a queue inside the process."},
+			"Look at the off-CPU profile and at what these endpoints await besides their calls; this share also bounds how far the other findings can be trusted."
+	}
+}
+
+// system returns the recognised system of a peer, "redis" of "redis 127.0.0.1:6379".
+func system(peer string) string {
+	name, _, _ := strings.Cut(peer, " ")
+	return name
+}
+
+func isLLM(peer string) bool {
+	return system(peer) == "ollama" || system(peer) == "openai"
+}
+
+// isEmbedding says whether an operation of an LLM server makes embeddings.
+func isEmbedding(operation string) bool {
+	return strings.Contains(strings.ToLower(operation), "embed")
+}
+
+// place adds the peer's address where the recording knows a single one.
+func place(peer string, rec *recording.Recording) string {
+	if strings.Contains(peer, " ") {
+		return peer
+	}
+	address := ""
+	for _, p := range rec.Pools {
+		if p.Peer == peer {
+			if address != "" && address != p.Address {
+				return peer
+			}
+			address = p.Address
+		}
+	}
+	return strings.TrimSpace(peer + " " + address)
+}
+
+// called is one operation at a peer, summed over the endpoints.
+type called struct {
+	operation string
+	count     int64
+	errors    int64
+	latency   recording.Dist
+	firstByte recording.Dist
+}
+
+// callsTo sums the calls to a peer by operation, the most seconds first, and all together.
+func callsTo(rec *recording.Recording, peer string) (ops []called, all called) {
+	for i := range rec.Endpoints {
+		for _, c := range rec.Endpoints[i].Calls {
+			if c.Peer != peer && system(c.Peer) != peer && c.Peer != system(peer) {
+				continue
+			}
+			k := slices.IndexFunc(ops, func(o called) bool { return o.operation == c.Operation })
+			if k < 0 {
+				ops = append(ops, called{operation: c.Operation})
+				k = len(ops) - 1
+			}
+			ops[k].add(c)
+			all.add(c)
+		}
+	}
+	slices.SortFunc(ops, func(a, b called) int {
+		return cmp.Or(cmp.Compare(b.latency.Sum, a.latency.Sum), cmp.Compare(a.operation, b.operation))
+	})
+	return ops, all
+}
+
+func (o *called) add(c recording.Call) {
+	o.count += c.Count
+	o.errors += c.Errors
+	o.latency.Merge(c.Latency)
+	o.firstByte.Merge(c.FirstByte)
+}
+
+// change writes how a figure moved between the lowest and the highest load, "" when there
+// are not two levels that have it.
+func (f facts) change(what string, of func(*recording.Recording) (seconds float64, ok bool)) (text string, ratio float64) {
+	if len(f.levels) < 2 {
+		return "", 0
+	}
+	low, high := f.levels[0], f.levels[len(f.levels)-1]
+	a, okA := of(low)
+	b, okB := of(high)
+	if !okA || !okB || a <= 0 {
+		return "", 0
+	}
+	return fmt.Sprintf("From %s to %s, %s went from %s to %s (× %.1f).", low.Scenario.Name, high.Scenario.Name, what,
+		recording.Seconds(a), recording.Seconds(b), b/a), b / a
+}
+
+// plural writes "1 request", "3 requests".
+func plural(n int64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return recording.Number(n) + " " + one + "s"
+}
