@@ -1,0 +1,244 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
+
+	"github.com/ragscope/ragscope/bpf"
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+// ErrNotPermitted is wrapped by errors that more rights would mend.
+var ErrNotPermitted = errors.New("not permitted")
+
+// ErrNotSupported is wrapped by errors of a kernel that lacks what every figure needs.
+var ErrNotSupported = errors.New("not supported by this kernel")
+
+// Kernel is the loaded BPF side. Its methods may be called from several goroutines.
+type Kernel struct {
+	log      *slog.Logger
+	maps     map[string]*ebpf.Map
+	programs map[string]*ebpf.Program
+	failed   map[string]error // programs that could not be loaded
+	stats    interface{ Close() error }
+	reader   *ringbuf.Reader
+	trap     traps
+
+	mu        sync.Mutex
+	host      []hook              // tracepoints of the whole host
+	processes map[int]*attachment // by pid
+	precision Precision
+
+	undecoded uint64
+}
+
+type hook struct {
+	name string
+	link link.Link
+	err  error
+}
+
+// objects are loaded program by program, so that one that this kernel refuses costs one figure.
+var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC}
+
+// required programs: without them nothing can be said about any request.
+var required = []string{"sock_recv", "sock_send", "set_state"}
+
+// Load loads the programs and attaches those that watch the whole host; nothing is reported
+// until Watch names a process. The caller must Close it.
+func Load(log *slog.Logger) (*Kernel, error) {
+	k := &Kernel{
+		log: log, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, failed: map[string]error{},
+		processes: map[int]*attachment{}, precision: Full,
+	}
+	for _, load := range objects {
+		spec, err := load()
+		if err != nil {
+			return nil, fmt.Errorf("read BPF object: %w", err)
+		}
+		if err := k.loadObject(spec); err != nil {
+			k.Close()
+			return nil, err
+		}
+	}
+	for _, name := range required {
+		if err := k.failed[name]; err != nil {
+			k.Close()
+			return nil, fmt.Errorf("%w: program %s: %w", ErrNotSupported, name, err)
+		}
+	}
+	var err error
+	if k.reader, err = ringbuf.NewReader(k.maps["events"]); err != nil {
+		k.Close()
+		return nil, fmt.Errorf("open ring buffer: %w", err)
+	}
+	if k.stats, err = ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err != nil {
+		log.Warn("run times of BPF programs are not known, the overhead counts traps only", "error", err)
+	}
+	k.attachHost()
+	k.calibrate()
+	return k, nil
+}
+
+func (k *Kernel) loadObject(spec *ebpf.CollectionSpec) error {
+	for name, m := range spec.Maps {
+		if k.maps[name] != nil || name[0] == '.' {
+			continue
+		}
+		made, err := ebpf.NewMap(m)
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("create BPF map %s: %w: run as root or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE", name, ErrNotPermitted)
+		} else if err != nil {
+			return fmt.Errorf("create BPF map %s: %w", name, err)
+		}
+		k.maps[name] = made
+	}
+	for name, p := range spec.Programs {
+		one := spec.Copy()
+		one.Programs = map[string]*ebpf.ProgramSpec{name: p}
+		for m := range one.Maps {
+			if m[0] == '.' {
+				delete(one.Maps, m)
+			}
+		}
+		shared := map[string]*ebpf.Map{}
+		for m := range one.Maps {
+			shared[m] = k.maps[m]
+		}
+		coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: shared})
+		if errors.Is(err, os.ErrPermission) && !isVerifier(err) {
+			return fmt.Errorf("load BPF program %s: %w: run as root or with CAP_BPF and CAP_PERFMON", name, ErrNotPermitted)
+		} else if err != nil {
+			k.failed[name] = err
+			k.log.Warn("a BPF program could not be loaded", "program", name, "error", err)
+			continue
+		}
+		k.programs[name] = coll.DetachProgram(name)
+		coll.Close()
+	}
+	return nil
+}
+
+func isVerifier(err error) bool {
+	var v *ebpf.VerifierError
+	return errors.As(err, &v)
+}
+
+// hostHooks watch the whole host and filter by process first.
+var hostHooks = []string{"set_state", "data_ready", "sock_recv", "sock_send", "sched_switch", "sched_wakeup"}
+
+func (k *Kernel) attachHost() {
+	for _, name := range hostHooks {
+		h := hook{name: name, err: k.failed[name]}
+		if h.err == nil {
+			h.link, h.err = link.AttachTracing(link.TracingOptions{Program: k.programs[name]})
+		}
+		if h.err != nil {
+			k.log.Warn("a hook is not attached", "hook", name, "error", h.err)
+		}
+		k.host = append(k.host, h)
+	}
+}
+
+// Close detaches everything.
+func (k *Kernel) Close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, a := range k.processes {
+		a.close()
+	}
+	for _, h := range k.host {
+		if h.link != nil {
+			h.link.Close()
+		}
+	}
+	if k.reader != nil {
+		k.reader.Close()
+	}
+	if k.stats != nil {
+		k.stats.Close()
+	}
+	for _, p := range k.programs {
+		p.Close()
+	}
+	for _, m := range k.maps {
+		m.Close()
+	}
+}
+
+// lossReasons names the counters of enum counter that are losses.
+var lossReasons = map[bpf.SocketCounter]string{
+	bpf.SocketCounterCOUNT_RINGBUF_FULL:       "ring buffer full",
+	bpf.SocketCounterCOUNT_STORAGE_FULL:       "no socket or task storage",
+	bpf.SocketCounterCOUNT_PAYLOAD_UNREADABLE: "payload not readable",
+	bpf.SocketCounterCOUNT_FRAMES_CLIPPED:     "HTTP/2 transfer with too many frames",
+	bpf.SocketCounterCOUNT_FRAMES_DESYNC:      "HTTP/2 frame boundary lost",
+	bpf.SocketCounterCOUNT_IOV_CLIPPED:        "transfer with too many segments",
+}
+
+// Losses returns what the kernel side lost or could not read since Load, zero counts included.
+func (k *Kernel) Losses() []recording.Loss {
+	var out []recording.Loss
+	for c, reason := range lossReasons {
+		out = append(out, recording.Loss{Source: "kernel", Reason: reason, Count: k.counter(c)})
+	}
+	k.mu.Lock()
+	out = append(out, recording.Loss{Source: "kernel", Reason: "event not understood", Count: k.undecoded})
+	k.mu.Unlock()
+	slices.SortFunc(out, func(a, b recording.Loss) int { return compare(a.Reason, b.Reason) })
+	return out
+}
+
+func compare(a, b string) int {
+	if a < b {
+		return -1
+	}
+	return 1
+}
+
+func (k *Kernel) counter(c bpf.SocketCounter) (sum uint64) {
+	var perCPU []uint64
+	if err := k.maps["counters"].Lookup(uint32(c), &perCPU); err != nil {
+		return 0
+	}
+	for _, v := range perCPU {
+		sum += v
+	}
+	return sum
+}
+
+// Probes says which hooks are attached, over all watched processes.
+func (k *Kernel) Probes() []recording.Probe {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	state := map[string]error{}
+	for _, h := range k.host {
+		state[h.name] = h.err
+	}
+	for _, a := range k.processes {
+		for _, h := range a.hooks {
+			if old, seen := state[h.name]; !seen || old == nil {
+				state[h.name] = h.err
+			}
+		}
+	}
+	var out []recording.Probe
+	for name, err := range state {
+		p := recording.Probe{Probe: name, Attached: err == nil}
+		if err != nil {
+			p.Reason = err.Error()
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b recording.Probe) int { return compare(a.Probe, b.Probe) })
+	return out
+}
