@@ -58,6 +58,7 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 		} else {
 			count(COUNT_STORAGE_FULL);
 		}
+		add(COUNT_SPENT_NS, bpf_ktime_get_ns() - now);
 	}
 	if (!watched(next))
 		return 0;
@@ -75,6 +76,7 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 		bpf_ringbuf_submit(e, wakeup());
 	}
 	t->off = 0;
+	add(COUNT_SPENT_NS, bpf_ktime_get_ns() - now);
 	return 0;
 }
 

@@ -110,18 +110,12 @@ static __always_inline bool is_tcp(struct sock *sk)
 
 #include "headers/frames.h"
 
-static __always_inline int transfer(struct sock *sk, int n, bool sent)
+static __always_inline int transfer(struct target *c, struct sock *sk, int n, bool sent)
 {
-	struct target *c;
 	struct scratch *s;
 	struct conn *k;
 	u64 context, arrive;
 
-	if (n < 0 || !is_tcp(sk))
-		return 0;
-	c = current_target();
-	if (!c)
-		return 0;
 	k = track(sk);
 	if (!k)
 		return 0;
@@ -152,16 +146,28 @@ static __always_inline int transfer(struct sock *sk, int n, bool sent)
 	return k->http2 ? emit_frames(s, sent ? &k->sent : &k->received, sent) : emit_payload(s);
 }
 
+static __always_inline int timed_transfer(struct sock *sk, int n, bool sent)
+{
+	u64 start = bpf_ktime_get_ns();
+	struct target *c = current_target();
+
+	if (!c || n < 0 || !is_tcp(sk))
+		return 0;
+	transfer(c, sk, n, sent);
+	add(COUNT_SPENT_NS, bpf_ktime_get_ns() - start);
+	return 0;
+}
+
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv, struct sock *sk, int ret, int flags)
 {
-	return flags & MSG_PEEK ? 0 : transfer(sk, ret, false);
+	return flags & MSG_PEEK ? 0 : timed_transfer(sk, ret, false);
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send, struct sock *sk, int ret, int flags)
 {
-	return ret ? transfer(sk, ret, true) : 0;
+	return ret ? timed_transfer(sk, ret, true) : 0;
 }
 
 SEC("tp_btf/sk_data_ready")

@@ -56,7 +56,8 @@ const (
 	SocketCounterCOUNT_FRAMES_CLIPPED     SocketCounter = 4
 	SocketCounterCOUNT_FRAMES_DESYNC      SocketCounter = 5
 	SocketCounterCOUNT_IOV_CLIPPED        SocketCounter = 6
-	SocketCounterCOUNT_MAX                SocketCounter = 7
+	SocketCounterCOUNT_SPENT_NS           SocketCounter = 7
+	SocketCounterCOUNT_MAX                SocketCounter = 8
 )
 
 type SocketEvent struct {

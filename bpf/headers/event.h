@@ -42,6 +42,7 @@ enum counter {
 	COUNT_FRAMES_CLIPPED,	/* more HTTP/2 frames in one transfer than we walk */
 	COUNT_FRAMES_DESYNC,
 	COUNT_IOV_CLIPPED,
+	COUNT_SPENT_NS, /* no loss: time that our tracepoint programs took from the target's threads */
 	COUNT_MAX,
 };
 

@@ -42,11 +42,17 @@ struct {
 	__type(value, struct thread);
 } threads SEC(".maps");
 
-static __always_inline void count(u32 what)
+static __always_inline void add(u32 what, u64 n)
 {
 	u64 *v = bpf_map_lookup_elem(&counters, &what);
+
 	if (v)
-		(*v)++;
+		*v += n;
+}
+
+static __always_inline void count(u32 what)
+{
+	add(what, 1);
 }
 
 static __always_inline struct target *current_target(void)
