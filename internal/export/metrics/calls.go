@@ -21,16 +21,25 @@ type callHandles struct {
 	db, http, rpc, llm prometheus.Observer
 	wait, use          prometheus.Observer
 
-	// Labels of what happens rarely enough to be looked up each time. A series that never
-	// gets an observation is then never made.
-	create, llmLabels []string
+	// Made with their first observation: most kinds of calls never have one, and an empty
+	// histogram costs twenty series.
+	create, first, gap, output, input prometheus.Observer
+	poolLabels, llmLabels             []string
+}
+
+// lazily observes a value, making the observer where it does not exist yet.
+func lazily(o *prometheus.Observer, v *prometheus.HistogramVec, value float64, labels []string, more ...string) {
+	if *o == nil {
+		*o = v.WithLabelValues(append(labels[:len(labels):len(labels)], more...)...)
+	}
+	(*o).Observe(value)
 }
 
 func (m *Metrics) observeCall(e *endpointState, c *request.Call) {
 	h := m.call(e, c)
 	h.wait.Observe(seconds(c.PoolWait))
 	if c.Connect > 0 {
-		m.create.WithLabelValues(h.create...).Observe(seconds(c.Connect))
+		lazily(&h.create, m.create, seconds(c.Connect), h.poolLabels)
 	}
 	m.observeLookups(e, c)
 	if c.Sent == 0 || c.LastArrived < c.Sent || !c.Finished {
@@ -54,20 +63,17 @@ func (m *Metrics) observeCall(e *endpointState, c *request.Call) {
 func (m *Metrics) observeTokens(h *callHandles, c *request.Call) {
 	l := c.LLM
 	if l.Stream && len(l.Tokens) > 0 {
-		m.llmFirst.WithLabelValues(h.llmLabels...).Observe(seconds(max(l.Tokens[0]-c.Sent, 0)))
-		gaps := m.llmChunk.WithLabelValues(h.llmLabels...)
+		lazily(&h.first, m.llmFirst, seconds(max(l.Tokens[0]-c.Sent, 0)), h.llmLabels)
 		for i := 1; i < len(l.Tokens); i++ {
-			gaps.Observe(seconds(max(l.Tokens[i]-l.Tokens[i-1], 0)))
+			lazily(&h.gap, m.llmChunk, seconds(max(l.Tokens[i]-l.Tokens[i-1], 0)), h.llmLabels)
 		}
 		m.tooManyTokens.Add(float64(max(l.Chunks-len(l.Tokens), 0)))
 	}
-	tokens := append(h.llmLabels[:len(h.llmLabels):len(h.llmLabels)], "output")
 	if l.OutputTokens > 0 {
-		m.llmTokens.WithLabelValues(tokens...).Observe(float64(l.OutputTokens))
+		lazily(&h.output, m.llmTokens, float64(l.OutputTokens), h.llmLabels, "output")
 	}
 	if l.InputTokens > 0 {
-		tokens[len(tokens)-1] = "input"
-		m.llmTokens.WithLabelValues(tokens...).Observe(float64(l.InputTokens))
+		lazily(&h.input, m.llmTokens, float64(l.InputTokens), h.llmLabels, "input")
 	}
 }
 
@@ -107,9 +113,9 @@ func (m *Metrics) call(e *endpointState, c *request.Call) *callHandles {
 func (m *Metrics) newCall(e *endpointState, c *request.Call, k callKey) *callHandles {
 	svc, system, pool := e.service.name, systemLabel(c.Peer.System), m.peers.name(c.Peer)
 	h := &callHandles{
-		wait:   m.wait.WithLabelValues(svc, system, pool, e.route),
-		use:    m.use.WithLabelValues(svc, system, pool, e.route),
-		create: []string{svc, system, pool},
+		wait:       m.wait.WithLabelValues(svc, system, pool, e.route),
+		use:        m.use.WithLabelValues(svc, system, pool, e.route),
+		poolLabels: []string{svc, system, pool},
 	}
 	switch system {
 	case "redis", "qdrant", "neo4j":
