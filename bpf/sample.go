@@ -1,0 +1,4 @@
+package bpf
+
+// The entry of the stack sampler; internal/stack loads the unwinder behind it.
+//go:generate go tool bpf2go -target amd64,arm64 -output-stem sample -type sample_count -cflags "-O2 -g -Wall -Werror" Sample sample.bpf.c

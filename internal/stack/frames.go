@@ -1,0 +1,108 @@
+package stack
+
+import (
+	"io"
+	"os"
+	"strings"
+	"unique"
+
+	"go.opentelemetry.io/ebpf-profiler/libpf"
+	"go.opentelemetry.io/ebpf-profiler/reporter"
+)
+
+// objectReporter tells symbols of every object the unwinder meets.
+type objectReporter struct{ symbols *symbols }
+
+// ReportExecutable is called by the unwinder when it first sees an object.
+func (r objectReporter) ReportExecutable(md *reporter.ExecutableMetadata) {
+	file := md.MappingFile.Value()
+	mapping, process := *md.Mapping, md.Process
+	mapping.Path = strings.Clone(mapping.Path) // the unwinder reuses the buffer behind it
+	o := object{name: file.FileName.String(), path: mapping.Path, buildID: file.GnuBuildID}
+	o.open = func() (io.ReaderAt, io.Closer, error) {
+		f, err := process.OpenMappingFile(&mapping)
+		return f, f, err
+	}
+	r.symbols.add(objectIDOf(file.FileID), o)
+}
+
+func objectIDOf(id libpf.FileID) objectID { return objectID(id.Bytes()) }
+
+// openPath opens a file for symbols.
+func openPath(path string) (io.ReaderAt, io.Closer, error) {
+	f, err := os.Open(path)
+	return f, f, err
+}
+
+// maxFrames bounds the frames that are remembered in translation; a FastAPI service has a few
+// thousand. When it is full it starts anew.
+const maxFrames = 65536
+
+// translator turns the unwinder's frames into ours. Not for concurrent use.
+type translator struct {
+	symbols *symbols
+	known   map[unique.Handle[libpf.Frame]]Frame
+}
+
+func newTranslator(symbols *symbols) *translator {
+	return &translator{symbols: symbols, known: map[unique.Handle[libpf.Frame]]Frame{}}
+}
+
+// frames translates a trace; truncated says that unwinding gave up before the end.
+func (t *translator) frames(pid uint32, trace *libpf.Trace) (frames []Frame, truncated bool) {
+	frames = make([]Frame, 0, len(trace.Frames))
+	for _, handle := range trace.Frames {
+		if frame, ok := t.known[handle]; ok {
+			frames = append(frames, frame)
+			continue
+		}
+		f := handle.Value()
+		if f.Type.IsError() {
+			truncated = true
+			continue
+		}
+		frame := t.frame(pid, &f)
+		if len(t.known) >= maxFrames {
+			clear(t.known)
+		}
+		t.known[handle] = frame
+		frames = append(frames, frame)
+	}
+	return frames, truncated
+}
+
+func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
+	frame := Frame{
+		Function: f.FunctionName.String(),
+		File:     f.SourceFile.String(),
+		Line:     int(f.SourceLine),
+		Kind:     kindOf(f.Type),
+	}
+	if !f.Mapping.Valid() {
+		if frame.Function == "" {
+			frame.Function = "[unknown " + frame.Kind + "]"
+		}
+		return frame
+	}
+	file := f.Mapping.Value().File.Value()
+	if frame.File == "" {
+		frame.File = file.FileName.String()
+	}
+	if frame.Function == "" {
+		frame.Function = t.symbols.name(pid, objectIDOf(file.FileID), frame.File, uint64(f.AddressOrLineno))
+	}
+	return frame
+}
+
+func kindOf(t libpf.FrameType) string {
+	switch interpreter := t.Interpreter(); interpreter {
+	case libpf.Python:
+		return Python
+	case libpf.Native:
+		return Native
+	case libpf.Kernel:
+		return Kernel
+	default:
+		return interpreter.String()
+	}
+}

@@ -1,0 +1,48 @@
+package stack
+
+// Kind is what a sample measures.
+type Kind uint8
+
+const (
+	CPU    Kind = iota // Value: nanoseconds on a CPU
+	OffCPU             // Value: nanoseconds off the CPU
+	Alloc              // Value: bytes allocated
+)
+
+// String is the kind's stable name in files and labels.
+func (k Kind) String() string {
+	switch k {
+	case OffCPU:
+		return "off_cpu"
+	case Alloc:
+		return "alloc"
+	default:
+		return "cpu"
+	}
+}
+
+// The kinds of frame that have a colour and rules of their own; other runtimes keep the
+// unwinder's name (jvm, go, v8js, …).
+const (
+	Python = "python"
+	Native = "native"
+	Kernel = "kernel"
+)
+
+// Frame is one function of a stack. It is comparable: equal frames are one node of a graph.
+type Frame struct {
+	Function string // demangled; "libfoo.so+0x1a2b" where no symbol covers the address
+	File     string // source path of interpreted code, base name of the object of native code
+	Line     int    // in File, 0 where unknown (native and kernel code)
+	Kind     string // Python, Native, Kernel or another runtime's name
+}
+
+// Sample is one stack of one thread at one instant.
+type Sample struct {
+	PID, TID  uint32
+	Time      int64 // nanoseconds on CLOCK_MONOTONIC
+	Value     int64 // in the unit of Kind
+	Kind      Kind
+	Frames    []Frame // the running function first, the thread's start last
+	Truncated bool    // unwinding stopped before the thread's start
+}

@@ -1,0 +1,302 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/ebpf-profiler/interpreter/interpreterconfig"
+	"go.opentelemetry.io/ebpf-profiler/libpf"
+	unwindlog "go.opentelemetry.io/ebpf-profiler/log"
+	"go.opentelemetry.io/ebpf-profiler/reporter/samples"
+	"go.opentelemetry.io/ebpf-profiler/times"
+	"go.opentelemetry.io/ebpf-profiler/tracer"
+)
+
+const (
+	// DefaultHz is prime, so that it does not keep step with what the target does every
+	// 10 or 100 ms.
+	DefaultHz = 97
+	// maxHz: at a stack of 90 frames unwinding costs about 50 µs, 5 % of a CPU at 1,000 Hz.
+	maxHz = 1000
+	// queueLength is 10 s of four busy CPUs at 97 Hz.
+	queueLength = 4096
+)
+
+// ErrStarted is returned by a second Start.
+var ErrStarted = errors.New("the sampler was started before; make a new one")
+
+// Options of a Sampler. The zero value samples at DefaultHz.
+type Options struct {
+	Hz           int  // samples a second and CPU, 0: DefaultHz
+	KeepPlumbing bool // keep the interpreter's own frames between the code it runs, see Fold
+	Logger       *slog.Logger
+}
+
+// Sampler samples the CPU stacks of watched processes.
+type Sampler struct {
+	opts    Options
+	period  int64 // nanoseconds one sample stands for
+	samples chan Sample
+	symbols *symbols
+	frames  *translator                     // used by handle's goroutine only
+	current atomic.Pointer[libpf.EbpfTrace] // being handled by the unwinder, see ReportTraceEvent
+
+	mu           sync.Mutex // of what follows
+	pids         []int
+	started      bool
+	closed       bool
+	entry        *entry         // nil unless running
+	unwind       *tracer.Tracer // nil unless running
+	stop         context.CancelFunc
+	lossesBefore map[string]uint64 // unwinderCounts at Start
+	notEntered   uint64            // of an entry that is closed
+
+	done                                       sync.WaitGroup
+	received, queueFull, truncated, notUnwound atomic.Uint64
+	ticksBefore                                uint64 // at the last drain of the ring buffer; see drained
+}
+
+// NewSampler returns a sampler that does nothing yet.
+func NewSampler(opts Options) *Sampler {
+	if opts.Hz <= 0 {
+		opts.Hz = DefaultHz
+	}
+	opts.Hz = min(opts.Hz, maxHz)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	symbols := newSymbols(openPath)
+	return &Sampler{
+		opts:    opts,
+		period:  int64(time.Second) / int64(opts.Hz),
+		samples: make(chan Sample, queueLength),
+		symbols: symbols,
+		frames:  newTranslator(symbols),
+	}
+}
+
+// Period is what one CPU sample stands for.
+func (s *Sampler) Period() time.Duration { return time.Duration(s.period) }
+
+// Start loads the unwinder and begins sampling the processes of SetPIDs; ctx ends it. It takes
+// seconds, most of them in the kernel's verifier, so run it beside the rest. An error means
+// that there are no stacks, and says what is missing; nothing stays behind.
+func (s *Sampler) Start(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.started {
+		return ErrStarted
+	}
+	s.started = true
+	if err := allowMemlock(s.opts.Logger); err != nil {
+		return err
+	}
+	log := &unwinderLog{to: s.opts.Logger}
+	unwindlog.SetLogger(*slog.New(log))
+	startGlobals()
+
+	ctx, s.stop = context.WithCancel(ctx)
+	if err := s.load(ctx); err != nil {
+		s.stop()
+		s.done.Wait()
+		err = errors.Join(err, s.release())
+		if last := log.lastError(); last != "" {
+			err = fmt.Errorf("%w (%s)", err, last)
+		}
+		return fmt.Errorf("stacks are not available: %w", err)
+	}
+	return nil
+}
+
+// load brings the unwinder up in the order it requires.
+func (s *Sampler) load(ctx context.Context) error {
+	var err error
+	s.unwind, err = tracer.NewTracer(ctx, &tracer.Config{
+		TraceReporter:          s,
+		ExecutableReporter:     objectReporter{s.symbols},
+		Intervals:              times.New(5*time.Second, 5*time.Second, time.Minute),
+		InterpretersConfig:     interpreterconfig.AllInterpreters(),
+		SamplesPerSecond:       s.opts.Hz, // sizes the ring buffer: one second of full stacks
+		FilterIdleFrames:       true,
+		KernelVersionCheck:     true,
+		ProbabilisticInterval:  time.Minute,
+		ProbabilisticThreshold: tracer.ProbabilisticThresholdMax,
+		LoadProbe:              true, // Enable insists on it
+	})
+	if err != nil {
+		return err
+	}
+	s.unwind.StartPIDEventProcessor(ctx)
+	if err := s.unwind.AttachSchedMonitor(); err != nil {
+		// Needs a mounted tracefs. Without it the unwinder looks for dead processes every
+		// five minutes, and only its maps hold them until then.
+		s.opts.Logger.Debug("the stack unwinder is not told when a process ends", "error", err)
+	}
+	s.lossesBefore = map[string]uint64{}
+	for reason, n := range unwinderCounts {
+		s.lossesBefore[reason] = n.Load()
+	}
+	traces := make(chan *libpf.EbpfTrace)
+	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
+		return err
+	}
+	s.entry = &entry{periodNS: uint64(s.period)}
+	if err := s.unwind.Enable(ctx, s.entry); err != nil {
+		return err
+	}
+	unwind, entry := s.unwind, s.entry
+	s.done.Go(func() { s.handle(ctx, unwind, entry, traces) })
+	return s.entry.watch(s.pids)
+}
+
+// SetPIDs replaces the processes to sample, before or after Start.
+func (s *Sampler) SetPIDs(pids []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pids = slices.Clone(pids)
+	if s.entry == nil {
+		return
+	}
+	if err := s.entry.watch(s.pids); err != nil {
+		s.opts.Logger.Warn("cannot change the processes whose stacks are sampled", "error", err)
+	}
+}
+
+// Samples is the queue of samples, in the order in which they left the kernel: ascending by
+// time within a CPU, within a quarter of a second over all. It is closed by Close. When nobody
+// reads, samples are dropped and counted.
+func (s *Sampler) Samples() <-chan Sample { return s.samples }
+
+// handle gives each trace to the unwinder for symbolising, until ctx ends. A nil trace says
+// that the ring buffer was read to its end.
+func (s *Sampler) handle(ctx context.Context, unwind *tracer.Tracer, entry *entry, traces <-chan *libpf.EbpfTrace) {
+	for {
+		select {
+		case trace := <-traces:
+			if trace == nil {
+				s.drained(entry.entered())
+				continue
+			}
+			s.received.Add(1)
+			s.current.Store(trace)
+			unwind.HandleTrace(trace) // calls ReportTraceEvent before it returns
+		case <-unwind.Done():
+			s.opts.Logger.Error("the stack unwinder stopped; there will be no more stacks")
+			return
+		case <-ctx.Done():
+			drain(traces)
+			return
+		}
+	}
+}
+
+// drain takes what the unwinder still sends, because its reader does not look at the context
+// while it waits to hand over a trace. It polls every 250 ms.
+func drain(traces <-chan *libpf.EbpfTrace) {
+	quiet := time.NewTimer(300 * time.Millisecond)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-traces:
+		case <-quiet.C:
+			return
+		}
+	}
+}
+
+// ReportTraceEvent is called by the unwinder from within HandleTrace; it implements
+// reporter.TraceReporter.
+func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventMeta) error {
+	pid := uint32(meta.PID)
+	frames, truncated := s.frames.frames(pid, trace)
+	if truncated {
+		s.truncated.Add(1)
+	}
+	if !s.opts.KeepPlumbing {
+		frames = Fold(frames)
+	}
+	sample := Sample{
+		PID: pid, TID: uint32(meta.TID),
+		Time:  s.current.Load().KTime, // meta has only its translation to wall time
+		Value: s.period, Kind: CPU,
+		Frames: frames, Truncated: truncated,
+	}
+	select {
+	case s.samples <- sample:
+	default:
+		s.queueFull.Add(1)
+	}
+	return nil
+}
+
+// drained compares, each time the ring buffer is empty, the clock's ticks with the stacks that
+// came of them. Ticks of the last quarter of a second may still be on their way, so those of
+// the drain before are compared: what is missing now is lost.
+func (s *Sampler) drained(ticks uint64) {
+	received := s.received.Load()
+	if s.ticksBefore > received+s.notUnwound.Load() {
+		s.notUnwound.Store(s.ticksBefore - received)
+	}
+	s.ticksBefore = ticks
+}
+
+// Lost counts, by reason, what was not sampled, or not in full. LostRingFull explains a part of
+// LostNotUnwound, the others do not overlap; LostNotUnwound may lag by the samples of a
+// quarter of a second.
+func (s *Sampler) Lost() map[string]uint64 {
+	lost := map[string]uint64{
+		LostQueueFull:  s.queueFull.Load(),
+		LostTruncated:  s.truncated.Load(),
+		LostNotUnwound: s.notUnwound.Load(),
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lost[LostNotEntered] = s.notEntered
+	if s.entry != nil {
+		lost[LostNotEntered] = s.entry.notEntered()
+	}
+	for reason, n := range unwinderCounts {
+		lost[reason] = n.Load() - s.lossesBefore[reason]
+	}
+	return lost
+}
+
+// Received is how many stacks came out of the kernel.
+func (s *Sampler) Received() uint64 { return s.received.Load() }
+
+// Close stops sampling, detaches everything and closes Samples. It may be called without or
+// after a failed Start.
+func (s *Sampler) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.started, s.closed = true, true
+	if s.stop != nil {
+		s.stop()
+	}
+	s.done.Wait()
+	close(s.samples)
+	return s.release()
+}
+
+func (s *Sampler) release() error {
+	var err error
+	if s.entry != nil {
+		s.notEntered = s.entry.notEntered()
+		err = s.entry.close()
+		s.entry = nil
+	}
+	if s.unwind != nil {
+		s.unwind.Close()
+		s.unwind = nil
+	}
+	return err
+}
