@@ -1,0 +1,3 @@
+package main
+import "context"
+func demo(ctx context.Context, s settings) error { return nil }
