@@ -1,9 +1,13 @@
 package recording
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
+	"math/bits"
+	"slices"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
@@ -16,13 +20,27 @@ const (
 )
 
 // Dist is a distribution of durations: DIST of the file format. Count, Sum and Max are exact
-// in seconds; the percentiles come from an HdrHistogram of microseconds.
+// in seconds; the percentiles have HdrHistogram's precision of 3 digits.
+//
+// It keeps only the buckets in use: an HdrHistogram of this range takes 190 kB, a run has
+// hundreds of distributions, and each has a few hundred different values.
 // The zero value is an empty distribution, ready to use. Not safe for concurrent use.
 type Dist struct {
-	Count int64
-	Sum   float64
-	Max   float64
-	hist  *hdrhistogram.Histogram
+	Count   int64
+	Sum     float64
+	Max     float64
+	buckets map[int64]int64 // lowest microsecond of a bucket → observations
+}
+
+// subBuckets is the number of values that a histogram of 3 digits tells apart in each power
+// of two.
+const subBuckets = 2048
+
+// bucket returns the bounds in microseconds of the HdrHistogram bucket that v lies in.
+func bucket(v int64) (low, high int64) {
+	shift := max(0, bits.Len64(uint64(v))-bits.Len64(subBuckets-1))
+	low = v >> shift << shift
+	return low, low + 1<<shift - 1
 }
 
 // Observe adds one duration in seconds. Negative and NaN values are a caller's defect and are
@@ -31,46 +49,59 @@ func (d *Dist) Observe(seconds float64) {
 	if !(seconds > 0) {
 		seconds = 0
 	}
-	if d.hist == nil {
-		d.hist = hdrhistogram.New(lowest, highest, digits)
-	}
 	d.Count++
 	d.Sum += seconds
 	d.Max = math.Max(d.Max, seconds)
 	us := int64(math.Round(seconds * 1e6))
-	_ = d.hist.RecordValue(min(max(us, lowest), highest)) // in range by the clamp
+	d.put(min(max(us, lowest), highest), 1)
+}
+
+func (d *Dist) put(us, n int64) {
+	if d.buckets == nil {
+		d.buckets = map[int64]int64{}
+	}
+	low, _ := bucket(us)
+	d.buckets[low] += n
 }
 
 // Merge adds other's observations to d.
 func (d *Dist) Merge(other Dist) {
-	if other.Count == 0 {
-		return
-	}
-	if d.hist == nil {
-		d.hist = hdrhistogram.New(lowest, highest, digits)
-	}
 	d.Count += other.Count
 	d.Sum += other.Sum
 	d.Max = math.Max(d.Max, other.Max)
-	if other.hist != nil {
-		d.hist.Merge(other.hist)
+	for us, n := range other.buckets {
+		d.put(us, n)
 	}
 }
 
 // Clone returns an independent copy.
 func (d Dist) Clone() Dist {
-	var c Dist
-	c.Merge(d)
-	return c
+	d.buckets = maps.Clone(d.buckets)
+	return d
 }
 
 // Quantile returns the value in seconds below or at which the share q (0..1) of the
-// observations lies; 0 when there are none. It never exceeds Max.
-func (d Dist) Quantile(q float64) float64 {
-	if d.hist == nil || d.Count == 0 {
-		return 0
+// observations lies, as HdrHistogram's ValueAtQuantile; 0 when there are none. It never
+// exceeds Max.
+func (d Dist) Quantile(q float64) float64 { return d.quantiles(q)[0] }
+
+func (d Dist) quantiles(qs ...float64) []float64 {
+	out := make([]float64, len(qs))
+	if d.Count == 0 {
+		return out
 	}
-	return math.Min(float64(d.hist.ValueAtQuantile(q*100))/1e6, d.Max)
+	bars := d.Bars()
+	for i, q := range qs {
+		rank := max(1, int64(q*float64(d.Count)+0.5))
+		var seen int64
+		for _, b := range bars {
+			if seen += b.Count; seen >= rank {
+				out[i] = math.Min(b.Upper, d.Max)
+				break
+			}
+		}
+	}
+	return out
 }
 
 // Mean returns Sum ÷ Count in seconds, 0 when empty.
@@ -81,21 +112,18 @@ func (d Dist) Mean() float64 {
 	return d.Sum / float64(d.Count)
 }
 
-// Bars returns the histogram's non-empty buckets: upper bound in seconds and count.
+// Bars returns the non-empty buckets, ascending.
 func (d Dist) Bars() []Bar {
-	if d.hist == nil {
-		return nil
+	out := make([]Bar, 0, len(d.buckets))
+	for low, n := range d.buckets {
+		_, high := bucket(low)
+		out = append(out, Bar{Upper: float64(high) / 1e6, Count: n})
 	}
-	var out []Bar
-	for _, b := range d.hist.Distribution() {
-		if b.Count > 0 {
-			out = append(out, Bar{Upper: float64(b.To) / 1e6, Count: b.Count})
-		}
-	}
+	slices.SortFunc(out, func(a, b Bar) int { return cmp.Compare(a.Upper, b.Upper) })
 	return out
 }
 
-// Bar is one non-empty histogram bucket.
+// Bar is one non-empty bucket.
 type Bar struct {
 	Upper float64 // seconds
 	Count int64
@@ -112,14 +140,22 @@ type distJSON struct {
 }
 
 func (d Dist) fields() (distJSON, error) {
-	j := distJSON{Count: d.Count, Sum: d.Sum, P50: d.Quantile(.5), P95: d.Quantile(.95), P99: d.Quantile(.99), Max: d.Max}
-	if d.hist != nil && d.Count > 0 {
-		b, err := d.hist.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
-		if err != nil {
-			return j, fmt.Errorf("encode histogram: %w", err)
-		}
-		j.HDR = string(b)
+	q := d.quantiles(.5, .95, .99)
+	j := distJSON{Count: d.Count, Sum: d.Sum, P50: q[0], P95: q[1], P99: q[2], Max: d.Max}
+	if len(d.buckets) == 0 {
+		return j, nil
 	}
+	h := hdrhistogram.New(lowest, highest, digits)
+	for us, n := range d.buckets {
+		if err := h.RecordValues(us, n); err != nil {
+			return j, fmt.Errorf("histogram: %w", err)
+		}
+	}
+	b, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if err != nil {
+		return j, fmt.Errorf("encode histogram: %w", err)
+	}
+	j.HDR = string(b)
 	return j, nil
 }
 
@@ -132,8 +168,11 @@ func (d *Dist) set(j distJSON) error {
 	if err != nil {
 		return fmt.Errorf("decode hdr: %w", err)
 	}
-	d.hist = hdrhistogram.New(lowest, highest, digits)
-	d.hist.Merge(h)
+	for _, b := range h.Distribution() {
+		if b.Count > 0 {
+			d.put(min(max(b.From, lowest), highest), b.Count)
+		}
+	}
 	return nil
 }
 
