@@ -9,33 +9,76 @@ import (
 )
 
 // installedPackages lists the distributions that the process can import, from the names of their
-// *.dist-info and *.egg-info entries. The first site directory that has a distribution wins, as
-// it does on Python's own path. Nothing inside them is read.
+// *.dist-info and *.egg-info entries; nothing inside them is read. What is loaded wins over what
+// merely lies in the virtual environment or the installation.
 func installedPackages(pid, minor int, maps []mapping) map[string]string {
-	found := map[string]string{}
-	seen := map[string]bool{}
-	for _, dir := range siteDirectories(pid, minor, maps) {
-		if seen[dir] {
-			continue
+	s := sites{root: procPath(pid, "root"), known: map[string]map[string]string{}, found: map[string]string{}}
+	for _, m := range maps {
+		if strings.HasSuffix(m.path, ".so") {
+			s.addAbove(m.path)
 		}
-		seen[dir] = true
-		addDistributions(found, resolveIn(procPath(pid, "root"), dir))
 	}
-	return found
+	python := "python3." + strconv.Itoa(minor)
+	for _, prefix := range prefixes(pid) {
+		for _, dir := range []string{
+			"/lib/" + python + "/site-packages", "/lib64/" + python + "/site-packages",
+			"/local/lib/" + python + "/dist-packages", "/lib/python3/dist-packages",
+		} {
+			s.add(prefix + dir)
+		}
+	}
+	return s.found
 }
 
-func addDistributions(found map[string]string, dir string) {
+// sites collects distributions from directories, which are paths as the process sees them.
+type sites struct {
+	root  string
+	known map[string]map[string]string // directory → its distributions
+	found map[string]string
+}
+
+// addAbove adds the directory that a loaded extension module was imported from: the nearest one
+// above it that holds distributions, whatever its name.
+func (s *sites) addAbove(module string) {
+	const deepest = 5 // packages below packages
+	dir := filepath.Dir(module)
+	for range deepest {
+		if s.add(dir) {
+			return
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// add says whether dir holds any distribution.
+func (s *sites) add(dir string) bool {
+	if list, ok := s.known[dir]; ok {
+		return len(list) > 0
+	}
+	list := distributionsIn(resolveIn(s.root, dir))
+	s.known[dir] = list
+	for name, version := range list {
+		if s.found[name] == "" {
+			s.found[name] = version
+		}
+	}
+	return len(list) > 0
+}
+
+func distributionsIn(dir string) map[string]string {
 	d, err := os.Open(dir)
 	if err != nil {
-		return
+		return nil
 	}
 	defer d.Close() //nolint:errcheck // read only
 	names, _ := d.Readdirnames(-1)
+	list := map[string]string{}
 	for _, n := range names {
-		if name, version, ok := distribution(n); ok && found[name] == "" {
-			found[name] = version
+		if name, version, ok := distribution(n); ok {
+			list[name] = version
 		}
 	}
+	return list
 }
 
 var separators = regexp.MustCompile(`[-_.]+`)
@@ -55,26 +98,6 @@ func distribution(entry string) (name, version string, ok bool) {
 		return "", "", false
 	}
 	return strings.ToLower(separators.ReplaceAllString(name, "-")), version, true
-}
-
-// siteDirectories lists where packages may lie, as the process sees the paths: where its extension
-// modules come from, then its virtual environment, then the installation's own.
-func siteDirectories(pid, minor int, maps []mapping) []string {
-	var dirs []string
-	for _, m := range maps {
-		for _, name := range []string{"/site-packages/", "/dist-packages/"} {
-			if i := strings.Index(m.path, name); i >= 0 {
-				dirs = append(dirs, m.path[:i+len(name)-1])
-			}
-		}
-	}
-	python := "python3." + strconv.Itoa(minor)
-	for _, prefix := range prefixes(pid) {
-		dirs = append(dirs,
-			prefix+"/lib/"+python+"/site-packages", prefix+"/lib64/"+python+"/site-packages",
-			prefix+"/local/lib/"+python+"/dist-packages", prefix+"/lib/python3/dist-packages")
-	}
-	return dirs
 }
 
 // prefixes lists the directories that hold the bin/ the process was started from. One with a
