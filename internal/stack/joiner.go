@@ -1,0 +1,82 @@
+package stack
+
+import "time"
+
+// OutsideRequests is the endpoint of samples taken while a thread served none: start-up,
+// background tasks, the event loop between requests.
+const OutsideRequests = "(outside requests)"
+
+const (
+	// DefaultHold: what a thread ran is known when the events of that instant were read and
+	// put in order, which takes some hundred milliseconds.
+	DefaultHold = time.Second
+	// maxHeld is one second of 80 busy CPUs, about 20 MB.
+	maxHeld = 8192
+)
+
+// Labeler knows which endpoint a thread served at an instant on CLOCK_MONOTONIC, "" if none.
+type Labeler interface {
+	EndpointAt(pid, tid uint32, t int64) string
+}
+
+// Joiner gives samples their endpoints. It holds each sample until the labeler can know, by
+// the clock of the samples and of Advance; it has no clock of its own. Not for concurrent use.
+type Joiner struct {
+	labeler Labeler
+	emit    func(endpoint string, s Sample)
+	hold    int64
+	now     int64
+	held    []Sample // as they came: nearly ascending by time
+	head    int      // of held
+	early   uint64
+}
+
+// NewJoiner hands each sample to emit with its endpoint, hold after it was taken.
+func NewJoiner(labeler Labeler, hold time.Duration, emit func(endpoint string, s Sample)) *Joiner {
+	return &Joiner{labeler: labeler, emit: emit, hold: int64(hold)}
+}
+
+// Add takes a sample. Its time moves the clock, too.
+func (j *Joiner) Add(s Sample) {
+	j.held = append(j.held, s)
+	if len(j.held)-j.head > maxHeld {
+		j.early++
+		j.release()
+	}
+	j.Advance(s.Time)
+}
+
+// Advance moves the clock to now, nanoseconds on CLOCK_MONOTONIC; it never goes back.
+func (j *Joiner) Advance(now int64) {
+	j.now = max(j.now, now)
+	for j.head < len(j.held) && j.now-j.held[j.head].Time >= j.hold {
+		j.release()
+	}
+}
+
+// Flush labels all that is held, at the end of a run.
+func (j *Joiner) Flush() {
+	for j.head < len(j.held) {
+		j.release()
+	}
+}
+
+// Early counts the samples that had to be labelled before their time, because too many were
+// held; some of them are OutsideRequests although they are not.
+func (j *Joiner) Early() uint64 { return j.early }
+
+func (j *Joiner) release() {
+	s := j.held[j.head]
+	j.held[j.head] = Sample{} // its frames are no longer needed here
+	j.head++
+	if j.head > len(j.held)/2 {
+		n := copy(j.held, j.held[j.head:])
+		clear(j.held[n:])
+		j.held, j.head = j.held[:n], 0
+	}
+	endpoint := j.labeler.EndpointAt(s.PID, s.TID, s.Time)
+	if endpoint == "" {
+		endpoint = OutsideRequests
+	}
+	j.emit(endpoint, s)
+}

@@ -1,0 +1,46 @@
+package stack
+
+import (
+	"sync"
+	"time"
+)
+
+// Tally sums samples twice, since its start and since the last Take: one profile for files and
+// pages, one for servers that want intervals. Safe for concurrent use.
+type Tally struct {
+	mu    sync.Mutex
+	total *Profile
+	since *Profile
+}
+
+// NewTally starts both sums at start.
+func NewTally(kind Kind, period time.Duration, start time.Time) *Tally {
+	return &Tally{total: NewProfile(kind, period, start), since: NewProfile(kind, period, start)}
+}
+
+// Add counts a sample in both.
+func (t *Tally) Add(endpoint string, s Sample) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.total.Add(endpoint, s)
+	t.since.Add(endpoint, s)
+}
+
+// Total is a copy of all since the start.
+func (t *Tally) Total(now time.Time) *Profile {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.total.clone()
+	p.End = now
+	return p
+}
+
+// Take returns what came since the last Take, and begins anew.
+func (t *Tally) Take(now time.Time) *Profile {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.since
+	p.End = now
+	t.since = NewProfile(p.Kind, p.Period, now)
+	return p
+}
