@@ -8,7 +8,8 @@
 // The rule. Every second of every request belongs to one stage (and peer); the seconds of a
 // cause are the sums of its stages over all endpoints, and its share is of all those seconds:
 //
-//	P0  share ≥ 30 %, and an endpoint that waits for it misses its p95 target or answers errors
+//	P0  share ≥ 30 %, and an endpoint with ≥ 10 % of these seconds misses its p95 target or
+//	    answers errors
 //	P1  share ≥ 10 %
 //	P2  share ≥ 3 %
 //
@@ -19,6 +20,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/request"
@@ -137,7 +139,7 @@ func (w *wait) bottleneck(f facts) recording.Bottleneck {
 	b := recording.Bottleneck{
 		Kind: w.kind, WaitedSeconds: w.seconds, Share: w.share, Endpoints: w.endpoints(),
 	}
-	harm := harms(f.rec, b.Endpoints)
+	harm := w.harms(f.rec)
 	b.Priority = priority(w.share, len(harm) > 0)
 	b.Evidence = append(b.Evidence, w.headline())
 	var more []string
@@ -176,25 +178,32 @@ func (w *wait) headline() string {
 		recording.Seconds(w.seconds), recording.Share(w.share), recording.Share(w.by[worst]/w.seconds), worst)
 }
 
-// harms says which of the endpoints miss their p95 target or answer errors. The loader's
-// clock decides where a loader took part: it is the users'.
-func harms(rec *recording.Recording, endpoints []string) []string {
+// harmed is the share of a cause's seconds from which an endpoint's missed target or errors
+// are held against the cause: an endpoint that hardly waits for it is harmed by others.
+const harmed = .10
+
+// harms says which endpoints that wait much for the cause miss their p95 target or answer
+// errors. The loader's clock decides where a loader took part: it is the users'.
+func (w *wait) harms(rec *recording.Recording) []string {
 	var out []string
 	for i := range rec.Endpoints {
 		e := &rec.Endpoints[i]
-		if !slices.Contains(endpoints, e.Endpoint) {
+		if w.by[e.Endpoint] < harmed*w.seconds {
 			continue
 		}
 		latency, clock := e.Latency, "agent's clock"
 		if e.Client != nil && e.Client.Response.Count > 0 {
 			latency, clock = e.Client.Response, "loader's clock"
 		}
+		var harm []string
 		if t, ok := p95Target(e.Endpoint); ok && latency.Count > 0 && latency.Quantile(.95) >= t {
-			out = append(out, fmt.Sprintf("%s misses its target: p95 %s (%s), target < %s.",
-				e.Endpoint, recording.Seconds(latency.Quantile(.95)), clock, recording.Seconds(t)))
+			harm = append(harm, fmt.Sprintf("misses its target with a p95 of %s (limit %s, %s)", recording.Seconds(latency.Quantile(.95)), recording.Seconds(t), clock))
 		}
 		if n, of := failures(e); n > 0 {
-			out = append(out, fmt.Sprintf("%s failed %s of %s requests.", e.Endpoint, recording.Number(n), recording.Number(of)))
+			harm = append(harm, fmt.Sprintf("failed %s of %s requests", recording.Number(n), recording.Number(of)))
+		}
+		if len(harm) > 0 {
+			out = append(out, e.Endpoint+" "+strings.Join(harm, " and ")+".")
 		}
 	}
 	return out

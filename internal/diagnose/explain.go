@@ -61,16 +61,21 @@ func place(peer string, rec *recording.Recording) string {
 	if strings.Contains(peer, " ") {
 		return peer
 	}
-	address := ""
+	var addresses []string
 	for _, p := range rec.Pools {
-		if p.Peer == peer {
-			if address != "" && address != p.Address {
-				return peer
-			}
-			address = p.Address
+		if p.Peer == peer && !slices.Contains(addresses, p.Address) {
+			addresses = append(addresses, p.Address)
 		}
 	}
-	return strings.TrimSpace(peer + " " + address)
+	for _, b := range rec.Backends {
+		if b.Peer == peer && !slices.Contains(addresses, b.Address) {
+			addresses = append(addresses, b.Address)
+		}
+	}
+	if len(addresses) != 1 {
+		return peer
+	}
+	return strings.TrimSpace(peer + " " + addresses[0])
 }
 
 // called is one operation at a peer, summed over the endpoints.

@@ -59,7 +59,7 @@ func unmeasured(n int) string {
 }
 
 func (b *builder) summary() Section {
-	s := Section{Number: 1, ID: "summary", Title: "Executive summary"}
+	s := Section{Number: 1, ID: "summary", Title: "Executive summary", Short: "Summary"}
 	s.Blocks = append(s.Blocks, Block{Tiles: b.tiles()})
 	if found := b.whole.Bottlenecks; len(found) > 0 {
 		top := found[0]
@@ -67,6 +67,9 @@ func (b *builder) summary() Section {
 		s.text("What to do first: " + top.Recommendation)
 	} else {
 		s.text("No cause of waiting stands out: the recording holds no stage with a share of 3 % or more.")
+	}
+	if list := failing(b.targets); list != "" {
+		s.text("Targets that fail: " + list + ".")
 	}
 	for _, c := range b.in.Caveats {
 		s.callout(c)
@@ -84,6 +87,17 @@ func (b *builder) summary() Section {
 	t.Note = "Loader's clock, from the intended send time, all endpoints together."
 	s.table(t)
 	return s
+}
+
+// failing lists the targets that are missed, with what was measured.
+func failing(list []checked) string {
+	var out []string
+	for _, c := range list {
+		if c.status == fail {
+			out = append(out, fmt.Sprintf("%s %s (%s)", c.target, c.measured, c.limit))
+		}
+	}
+	return strings.Join(out, "; ")
 }
 
 func (b *builder) tiles() []Tile {

@@ -14,7 +14,7 @@ import (
 // page (or, in a file of its own, an embedded style) gives their meaning.
 
 const (
-	panelTitle = 20 // pixels above a panel for its title
+	panelTitle = 24 // pixels above a panel for its title
 	panelGap   = 14
 	axisRoom   = 22
 	maxColumns = 240 // readings drawn; more are joined, the largest of each group stays
@@ -60,7 +60,7 @@ func timeChart(alt string, seconds float64, bands []band, panels ...panel) strin
 	for _, p := range panels {
 		height += panelTitle + p.height + panelGap
 	}
-	fmt.Fprintf(&s, `<svg class="chart" role="img" aria-label="%s" width="100%%" height="%.0f">`, html.EscapeString(alt), height)
+	fmt.Fprintf(&s, `<svg class="chart time" role="img" aria-label="%s" width="100%%" height="%.0f">`, html.EscapeString(alt), height)
 	drawBands(&s, bands, seconds, height-axisRoom)
 	y := bandRoom(bands)
 	for _, p := range panels {
@@ -114,7 +114,7 @@ func niceStep(least float64, steps []float64) float64 {
 }
 
 func (p panel) draw(s *strings.Builder, top, seconds float64) {
-	fmt.Fprintf(s, `<text class="panel" x="0" y="%.0f">%s</text>`, top+13, html.EscapeString(p.title))
+	fmt.Fprintf(s, `<text class="panel" x="4" y="%.0f">%s</text>`, top+13, html.EscapeString(p.title))
 	top += panelTitle
 	scale, lines := p.scale()
 	fmt.Fprintf(s, `<svg x="0" y="%.0f" width="100%%" height="%.0f" viewBox="0 0 1000 %.0f" preserveAspectRatio="none">`, top, p.height, p.height)
@@ -124,7 +124,7 @@ func (p panel) draw(s *strings.Builder, top, seconds float64) {
 	s.WriteString(`</svg>`)
 	for _, v := range lines {
 		y := top + p.height*(1-scale(v))
-		fmt.Fprintf(s, `<line class="grid" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="tick halo" x="0" y="%.1f">%s</text>`, y, y, y-3, html.EscapeString(p.format(v)))
+		fmt.Fprintf(s, `<line class="grid" x1="0" x2="100%%" y1="%.1f" y2="%.1f"/><text class="tick" x="-8" y="%.1f" text-anchor="end">%s</text>`, y, y, y+4, html.EscapeString(p.format(v)))
 	}
 	if p.ruler > 0 {
 		y := top + p.height*(1-scale(p.ruler))

@@ -110,7 +110,7 @@ func memoryPicture(whole *recording.Recording, scenarios []*recording.Recording)
 
 // memoryFile is memory_profile.svg: the chart with a style of its own.
 func memoryFile(whole *recording.Recording, scenarios []*recording.Recording) string {
-	const width, margin, head = 960, 24, 66
+	const width, margin, labels, head = 960, 24, 54, 66
 	body := `<text class="note" x="0" y="20">not measured: the recordings hold no readings of memory</text>`
 	height := 120.0
 	if len(whole.Memory.Timeline) > 0 {
@@ -126,6 +126,6 @@ func memoryFile(whole *recording.Recording, scenarios []*recording.Recording) st
 		fmt.Fprintf(&s, `<rect class="swatch %s" x="%d" y="25" width="14" height="10" rx="2"/><text class="tick" x="%d" y="34">%s</text>`, l.Class, x, x+20, l.Label)
 		x += 96
 	}
-	fmt.Fprintf(&s, `<svg x="%d" y="%d" width="%d" height="%.0f">%s</svg></svg>`, margin, head, width-2*margin, height-head, body)
+	fmt.Fprintf(&s, `<svg x="%d" y="%d" width="%d" height="%.0f" overflow="visible">%s</svg></svg>`, margin+labels, head, width-2*margin-labels, height-head, body)
 	return s.String()
 }

@@ -64,6 +64,7 @@ func componentTable(e *recording.Endpoint) *Table {
 	calls("Retrieval (embedding, Qdrant, Neo4j)", "", callSums(e, func(c recording.Call) bool {
 		return embedding(c) || to("qdrant")(c) || to("neo4j")(c)
 	}))
+	t.unmix()
 	calls("Embedding", "sub", callSums(e, embedding))
 	calls("Qdrant", "sub", callSums(e, to("qdrant")))
 	calls("Neo4j", "sub", callSums(e, to("neo4j")))
@@ -74,7 +75,7 @@ func componentTable(e *recording.Endpoint) *Table {
 		for _, name := range names {
 			seconds += stageSum(e, name)
 		}
-		t.row(Cell{title, mark}, Cell{Text: recording.Seconds(ratio(seconds, n))}, Cell{Text: share(seconds)}, Cell{Text: "–"}, Cell{Text: "–"}, Cell{Text: "–"})
+		t.row(Cell{title, mark}, Cell{Text: recording.Seconds(ratio(seconds, n))}, Cell{Text: share(seconds)}, Cell{}, Cell{}, Cell{})
 	}
 	stage("The API's own CPU", "", request.OnCPU)
 	stage("Waiting inside the API", "", waiting...)
@@ -84,13 +85,22 @@ func componentTable(e *recording.Endpoint) *Table {
 		}
 	}
 	stage("Unexplained", "", request.Unexplained)
-	t.row(Cell{"Total", "total"}, Cell{recording.Seconds(e.Latency.Mean()), "total"}, Cell{"100 %", "total"}, Cell{Text: "–"}, Cell{quantile(e.Latency, .5), "total"}, Cell{quantile(e.Latency, .95), "total"})
+	t.row(Cell{"Total", "total"}, Cell{recording.Seconds(e.Latency.Mean()), "total"}, Cell{"100 %", "total"}, Cell{"", "total"}, Cell{quantile(e.Latency, .5), "total"}, Cell{quantile(e.Latency, .95), "total"})
 	t.Note = "Calls are shown by their own duration, from the last byte sent to the last byte arrived"
 	if e.Overlapped > 0 {
 		t.Note += fmt.Sprintf("; %s a request of them ran behind a longer parallel call, so the shares may add up to more than 100 %%", recording.Seconds(ratio(e.Overlapped, n)))
 	}
 	t.Note += "."
 	return t
+}
+
+// unmix empties the last row's percentiles: those of different kinds of calls together mean
+// nothing.
+func (t *Table) unmix() {
+	row := t.Rows[len(t.Rows)-1]
+	for i := 4; i < len(row); i++ {
+		row[i] = Cell{}
+	}
 }
 
 // llmRows splits the language model's time at the first token.

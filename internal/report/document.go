@@ -17,6 +17,7 @@ type Section struct {
 	Number int
 	ID     string
 	Title  string
+	Short  string // in the page's navigation
 	Blocks []Block
 }
 
@@ -71,15 +72,14 @@ type Picture struct {
 // Legend explains a colour.
 type Legend struct{ Class, Label string }
 
-func (s *Section) text(t string)            { s.Blocks = append(s.Blocks, Block{Text: t}) }
-func (s *Section) heading(t string)         { s.Blocks = append(s.Blocks, Block{Heading: t}) }
-func (s *Section) table(t *Table)           { s.Blocks = append(s.Blocks, Block{Table: t}) }
-func (s *Section) picture(p *Picture)       { s.Blocks = append(s.Blocks, Block{Picture: p}) }
-func (s *Section) facts(f ...Fact)          { s.Blocks = append(s.Blocks, Block{Facts: f}) }
-func (s *Section) callout(t string)         { s.Blocks = append(s.Blocks, Block{Callout: t}) }
-func (s *Section) list(items []string)      { s.Blocks = append(s.Blocks, Block{List: items}) }
-func (t *Table) row(cells ...Cell)          { t.Rows = append(t.Rows, cells) }
-func (t *Table) columns(left, right string) { t.Columns = columns(left, right) }
+func (s *Section) text(t string)       { s.Blocks = append(s.Blocks, Block{Text: t}) }
+func (s *Section) heading(t string)    { s.Blocks = append(s.Blocks, Block{Heading: t}) }
+func (s *Section) table(t *Table)      { s.Blocks = append(s.Blocks, Block{Table: t}) }
+func (s *Section) picture(p *Picture)  { s.Blocks = append(s.Blocks, Block{Picture: p}) }
+func (s *Section) facts(f ...Fact)     { s.Blocks = append(s.Blocks, Block{Facts: f}) }
+func (s *Section) callout(t string)    { s.Blocks = append(s.Blocks, Block{Callout: t}) }
+func (s *Section) list(items []string) { s.Blocks = append(s.Blocks, Block{List: items}) }
+func (t *Table) row(cells ...Cell)     { t.Rows = append(t.Rows, cells) }
 
 // plain makes cells of texts.
 func plain(texts ...string) []Cell {

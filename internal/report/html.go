@@ -32,7 +32,7 @@ var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"share":   recording.Share,
 	"seconds": recording.Seconds,
 	"kind":    kindName,
-	"join":    func(list []string) string { return strings.Join(list, ", ") },
+	"tied":    tied,
 	"meter":   func(v float64) template.CSS { return template.CSS(fmt.Sprintf("%.1f%%", 100*v)) },
 }).Parse(pageText))
 
@@ -74,6 +74,14 @@ func groups(blocks []Block) (out []group) {
 		out = append(out, g)
 	}
 	return out
+}
+
+var unit = regexp.MustCompile(`(\d|[<>≥×]) (ms|s|µs|min|%|B|kB|MB|GB|/s|\d)`)
+var minus = regexp.MustCompile(`(^|[ (])-(\d)`)
+
+// tied sets a figure and its unit so that no line breaks between them, and a true minus sign.
+func tied(s string) string {
+	return minus.ReplaceAllString(unit.ReplaceAllString(s, "$1\u00a0$2"), "$1−$2")
 }
 
 // badge says whether a cell is drawn as a badge: statuses and priorities.

@@ -32,7 +32,7 @@ func topCause(r *recording.Recording) string {
 }
 
 func (b *builder) bottlenecks() Section {
-	s := Section{Number: 5, ID: "bottlenecks", Title: "Bottleneck analysis"}
+	s := Section{Number: 5, ID: "bottlenecks", Title: "Bottleneck analysis", Short: "Bottlenecks"}
 	s.text("Every second of every request belongs to exactly one stage. A cause ranks by the seconds that users waited for it, summed over all endpoints. " +
 		"P0: at least 30 % of all waiting, and an endpoint that waits misses its target or fails; P1: at least 10 %; P2: at least 3 %.")
 	if top := busiest(b.whole); len(top) > 0 {
@@ -124,7 +124,7 @@ func waited(w recording.PoolWait, q float64) string {
 }
 
 func (b *builder) recommendations() Section {
-	s := Section{Number: 6, ID: "recommendations", Title: "Top three recommendations"}
+	s := Section{Number: 6, ID: "recommendations", Title: "Top three recommendations", Short: "Recommendations"}
 	t := &Table{Columns: columns("Priority,What to do,Why,Expected gain", "")}
 	for _, f := range b.whole.Bottlenecks {
 		if len(t.Rows) == 3 {

@@ -8,7 +8,7 @@ import (
 )
 
 func (b *builder) environment() Section {
-	s := Section{Number: 2, ID: "environment", Title: "Test environment"}
+	s := Section{Number: 2, ID: "environment", Title: "Test environment", Short: "Environment"}
 	w := b.whole
 	facts := []Fact{
 		{"Target", or(w.Target.Service) + " at " + or(w.Target.Address)},

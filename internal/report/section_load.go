@@ -10,7 +10,7 @@ import (
 )
 
 func (b *builder) load() Section {
-	s := Section{Number: 3, ID: "load", Title: "Load test results"}
+	s := Section{Number: 3, ID: "load", Title: "Load test results", Short: "Load"}
 	if p := latencyPicture(b.whole, b.in.Scenarios); p != nil {
 		s.picture(p)
 	} else {

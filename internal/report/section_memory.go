@@ -8,7 +8,7 @@ import (
 )
 
 func (b *builder) memory() Section {
-	s := Section{Number: 4, ID: "memory", Title: "Memory profile"}
+	s := Section{Number: 4, ID: "memory", Title: "Memory profile", Short: "Memory"}
 	m := b.whole.Memory
 	if len(m.Timeline) == 0 {
 		s.text("The target's memory was not measured: the recordings hold no readings.")

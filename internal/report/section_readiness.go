@@ -241,7 +241,7 @@ func cacheTarget(r *recording.Recording) checked {
 }
 
 func (b *builder) readiness() Section {
-	s := Section{Number: 7, ID: "readiness", Title: "Production readiness"}
+	s := Section{Number: 7, ID: "readiness", Title: "Production readiness", Short: "Readiness"}
 	text, _ := verdict(b.targets)
 	s.text(text)
 	t := &Table{Caption: "Targets", Columns: []Column{{"Target", false}, {"Limit", true}, {"Measured", true}, {"Status", false}, {"Remark", false}}}

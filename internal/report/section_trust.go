@@ -11,7 +11,7 @@ import (
 
 // trust is the appendix: how complete the measurement is, and what it lacks.
 func (b *builder) trust() Section {
-	s := Section{ID: "trust", Title: "How far to trust these figures"}
+	s := Section{ID: "trust", Title: "How far to trust these figures", Short: "Trust"}
 	s.table(b.countTable())
 	s.table(stageTable(b.whole))
 	s.facts(b.qualityFacts()...)
