@@ -80,7 +80,9 @@ async def fill_graph(passages: list[dict]) -> None:
         pairs.update(itertools.combinations([t for t in found if t in kept], 2))
     related = [{"a": a, "b": b, "n": n} for (a, b), n in pairs.items() if n >= 4]
 
-    async with neo4j.AsyncGraphDatabase.driver(settings.NEO4J_URI) as driver:
+    async with neo4j.AsyncGraphDatabase.driver(
+        settings.NEO4J_URI, notifications_min_severity="OFF"
+    ) as driver:
         done, _, _ = await driver.execute_query("MATCH (c:Corpus {hash: $h}) RETURN c", h=fingerprint)
         if not done:
             await driver.execute_query("MATCH (n) DETACH DELETE n")
@@ -106,14 +108,17 @@ async def fill_graph(passages: list[dict]) -> None:
         print(f"neo4j: {nodes[0]['n']} nodes, {edges[0]['n']} relations", flush=True)
 
 
+async def fill_vectors(passages: list[dict], cache: pathlib.Path) -> None:
+    await fill_qdrant(passages, await embed_all(passages, cache))
+
+
 async def main() -> None:
     passages = [json.loads(line) for line in open(sys.argv[1], encoding="utf-8")]
-    vectors = await embed_all(passages, pathlib.Path(sys.argv[2]))
-    await fill_qdrant(passages, vectors)
+    # The model and the graph take about as long as each other, on different cores.
+    work = [fill_vectors(passages, pathlib.Path(sys.argv[2]))]
     if settings.NEO4J_URI:
-        await fill_graph(passages)
-    else:
-        print("neo4j: off", flush=True)
+        work.append(fill_graph(passages))
+    await asyncio.gather(*work)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ GRAPH_QUERY = """
 MATCH (t:Term)<-[:MENTIONS]-(p:Passage) WHERE t.name IN $terms
 WITH p, sum(1.0 / t.passages) AS direct ORDER BY direct DESC LIMIT $limit
 OPTIONAL MATCH (p)-[:MENTIONS]->(:Term)-[r:RELATED]-(u:Term) WHERE u.name IN $terms
-RETURN p.id AS id, p.title AS title, p.text AS text, direct + 0.01 * count(r) AS score
+WITH p, direct, count(r) AS around
+RETURN p.id AS id, p.title AS title, p.text AS text, direct + 0.01 * around AS score
 ORDER BY score DESC
 """
 

@@ -17,13 +17,14 @@ import (
 	"unicode"
 )
 
-// The corpus is the Debian Reference (Osamu Aoki, GPL-2+), a book of some 90,000 words in one plain-text file.
-const (
-	corpusPackage = "debian-reference-en"
-	corpusFile    = "usr/share/debian-reference/debian-reference.en.txt.gz"
-	// corpusRules goes up when the code below would cut the same book differently.
-	corpusRules = "4"
-)
+// books are the corpus: two manuals of Debian in plain text, all GPL-2+.
+var books = []struct{ pkg, file string }{
+	{"debian-reference-en", "usr/share/debian-reference/debian-reference.en.txt.gz"},
+	{"debian-faq", "usr/share/doc/debian/FAQ/debian-faq.en.txt.gz"},
+}
+
+// corpusRules goes up when the code below would cut the same books differently.
+const corpusRules = "6"
 
 // passage is a few sentences of one section.
 type passage struct {
@@ -56,40 +57,44 @@ func makeCorpus(ctx context.Context, s settings, f *family) (string, error) {
 		return fmt.Sprintf("%d passages of %s", len(passages), s.corpus), writeQueries(queriesFile(s), passages)
 	}
 	made, err := onlyOnce(s.cached("corpus"), corpusRules, func() error {
-		book, err := fetchBook(ctx, s, f)
-		if err != nil {
-			return err
-		}
-		passages := cutPassages(book)
-		if len(passages) < 500 {
-			return fmt.Errorf("only %d passages were found in %s: has its layout changed?", len(passages), corpusPackage)
+		var passages []passage
+		for _, book := range books {
+			text, err := fetchBook(ctx, s, f, book.pkg, book.file)
+			if err != nil {
+				return err
+			}
+			cut := cutPassages(text, len(passages)+1)
+			if len(cut) < 50 {
+				return fmt.Errorf("only %d passages were found in %s: has its layout changed?", len(cut), book.pkg)
+			}
+			passages = append(passages, cut...)
 		}
 		return errors.Join(writeLines(passagesFile(s), passages), writeQueries(queriesFile(s), passages))
 	})
-	return cachedOr(made, "Debian Reference cut into passages"), err
+	return cachedOr(made, "two manuals of Debian cut into passages"), err
 }
 
-// fetchBook downloads the package and unpacks it; nothing is installed, so no rights are needed.
-func fetchBook(ctx context.Context, s settings, f *family) (string, error) {
+// fetchBook downloads a package and unpacks it; nothing is installed, so no rights are needed.
+func fetchBook(ctx context.Context, s settings, f *family, pkg, file string) (string, error) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		return "", unavailable("the passages come from Debian's package %s, and there is no apt-get: set DEMO_CORPUS to a file of lines like "+
-			`{"id": 1, "title": "…", "text": "…"}`, corpusPackage)
+			`{"id": 1, "title": "…", "text": "…"}`, pkg)
 	}
 	dir := s.cached("corpus")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	if err := f.run(ctx, program{name: "corpus", argv: []string{"apt-get", "download", corpusPackage}, dir: dir}); err != nil {
+	if err := f.run(ctx, program{name: "corpus", argv: []string{"apt-get", "download", pkg}, dir: dir}); err != nil {
 		return "", fmt.Errorf("%w\n  if the package is unknown, run 'apt-get update' as root first", err)
 	}
-	debs, _ := filepath.Glob(filepath.Join(dir, corpusPackage+"_*.deb"))
+	debs, _ := filepath.Glob(filepath.Join(dir, pkg+"_*.deb"))
 	if len(debs) == 0 {
-		return "", fmt.Errorf("apt-get download %s left no file in %s", corpusPackage, dir)
+		return "", fmt.Errorf("apt-get download %s left no file in %s", pkg, dir)
 	}
-	if err := f.run(ctx, program{name: "corpus", argv: []string{"dpkg-deb", "-x", debs[len(debs)-1], filepath.Join(dir, "book")}}); err != nil {
+	if err := f.run(ctx, program{name: "corpus", argv: []string{"dpkg-deb", "-x", debs[len(debs)-1], filepath.Join(dir, "books")}}); err != nil {
 		return "", err
 	}
-	packed, err := os.ReadFile(filepath.Join(dir, "book", corpusFile))
+	packed, err := os.ReadFile(filepath.Join(dir, "books", file))
 	if err != nil {
 		return "", err
 	}
@@ -101,37 +106,54 @@ func fetchBook(ctx context.Context, s settings, f *family) (string, error) {
 	return string(text), err
 }
 
-var heading = regexp.MustCompile(`^(?:Chapter )?[0-9]+(?:\.[0-9]+)*\. (\S.*)$`)
+// heading is a section's title: it starts its line, and its number has two levels at least ("1.2.8. Named pipes").
+var heading = regexp.MustCompile(`^[0-9]+(?:\.[0-9]+)+\. (\S.*)$`)
 
-// cutPassages turns the book into passages of about 25 to 70 words that keep to one section. Tables and terminal
-// sessions are left out.
-func cutPassages(book string) []passage {
+// cutPassages turns a book into passages of about 20 to 60 words that keep to one section, numbered from first on.
+// Tables and terminal sessions are left out.
+func cutPassages(book string, first int) []passage {
 	var passages []passage
 	var title string
-	var pending []string // words
+	var pending, block []string // words; lines
 	flush := func() {
 		if len(pending) >= 10 {
-			passages = append(passages, passage{len(passages) + 1, title, strings.Join(pending, " ")})
+			passages = append(passages, passage{first + len(passages), title, strings.Join(pending, " ")})
 		}
 		pending = nil
 	}
-	for _, block := range strings.Split(strings.ReplaceAll(book, "\r", ""), "\n\n") {
-		if m := heading.FindStringSubmatch(strings.TrimSpace(block)); m != nil && !strings.HasPrefix(block, " ") {
-			flush()
-			title = m[1]
-			continue
+	endBlock := func() {
+		text := strings.Join(block, "\n")
+		words := strings.Fields(text)
+		block = nil
+		if title == "" || !isProse(text) || len(words) > 150 {
+			return
 		}
-		words := strings.Fields(block)
-		if title == "" || !isProse(block) || len(words) > 150 {
-			continue
-		}
-		if len(pending)+len(words) > 70 {
+		if len(pending)+len(words) > 60 {
 			flush()
 		}
-		if pending = append(pending, words...); len(pending) >= 25 {
+		if pending = append(pending, words...); len(pending) >= 20 {
 			flush()
 		}
 	}
+	inTitle := false // a long title goes on in the next line
+	for line := range strings.Lines(strings.ReplaceAll(book, "\u00a0", " ")) {
+		line = strings.TrimRight(line, " \t\r\n")
+		m := heading.FindStringSubmatch(line)
+		switch {
+		case m != nil:
+			endBlock()
+			flush()
+			title, inTitle = m[1], true
+		case line == "":
+			endBlock()
+			inTitle = false
+		case inTitle && strings.Trim(line, "*=-~ ") != "" && line[0] != ' ':
+			title += " " + line
+		case !inTitle:
+			block = append(block, line)
+		}
+	}
+	endBlock()
 	flush()
 	return passages
 }
@@ -154,14 +176,13 @@ func isProse(block string) bool {
 	return letters > 5*marks
 }
 
-// Queries: distinct questions about the book's sections, asked as often as Zipf's law has it (the share of the k-th
+// Queries: distinct questions about the books' sections, asked as often as Zipf's law has it (the share of the k-th
 // is proportional to 1/k^zipf), so that caches hit sometimes.
 const (
-	queryLines     = 4000
-	distinctMax    = 600
-	zipf           = 1.1
-	questionsSalt1 = 20
-	questionsSalt2 = 135
+	queryLines  = 4000
+	distinctMax = 600
+	zipf        = 1.1
+	querySeed   = 135
 )
 
 type query struct {
@@ -176,13 +197,13 @@ func writeQueries(path string, passages []passage) error {
 
 // drawQueries is the same for the same passages.
 func drawQueries(passages []passage) []query {
-	random := rand.New(rand.NewPCG(questionsSalt1, questionsSalt2))
+	random := rand.New(rand.NewPCG(querySeed, querySeed))
 	var questions []string
 	seen := map[string]bool{}
 	for _, p := range passages {
 		if p.Title != "" && !seen[p.Title] {
 			seen[p.Title] = true
-			questions = append(questions, fmt.Sprintf(questionForms[len(questions)%len(questionForms)], strings.TrimPrefix(p.Title, "The ")))
+			questions = append(questions, question(len(questions), p.Title))
 		}
 	}
 	if len(questions) == 0 {
@@ -196,6 +217,14 @@ func drawQueries(passages []passage) []query {
 		drawn[i] = query{questions[ranks.Uint64()]}
 	}
 	return drawn
+}
+
+// question asks for a title; a title that is a question stays as it is.
+func question(n int, title string) string {
+	if strings.HasSuffix(title, "?") {
+		return title
+	}
+	return fmt.Sprintf(questionForms[n%len(questionForms)], strings.TrimPrefix(title, "The "))
 }
 
 func readPassages(path string) ([]passage, error) {

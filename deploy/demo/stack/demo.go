@@ -1,3 +1,5 @@
 package main
+
 import "context"
+
 func demo(ctx context.Context, s settings) error { return nil }

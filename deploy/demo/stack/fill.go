@@ -68,7 +68,7 @@ func askOllama(ctx context.Context, s settings, path string, body any) error {
 	return nil
 }
 
-// fill runs the API's own indexing program. Its last lines say what came of it.
+// fill runs the API's own indexing program, whose output says what came of it.
 func fill(ctx context.Context, s settings, f *family) (string, error) {
 	var env []string
 	for _, p := range parts(s) {
@@ -85,8 +85,13 @@ func fill(ctx context.Context, s settings, f *family) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	return strings.Join(lines[max(0, len(lines)-2):], ", "), nil
+	var came []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "qdrant: ") || strings.HasPrefix(line, "neo4j: ") {
+			came = append(came, line)
+		}
+	}
+	return strings.Join(came, ", "), nil
 }
 
 // writePrometheusConfig fills the template deploy/demo/prometheus.yml with the ports.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -91,7 +90,7 @@ func runStep(ctx context.Context, p *progress, s step) error {
 		case r := <-ended:
 			if r.err == nil {
 				p.say("%-12s %s (%.1fs)", s.name, r.note, time.Since(begin).Seconds())
-			} else if !errors.Is(r.err, context.Canceled) {
+			} else if ctx.Err() == nil {
 				p.say("%-12s failed (%.1fs)", s.name, time.Since(begin).Seconds())
 			}
 			return r.err
