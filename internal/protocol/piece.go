@@ -38,3 +38,9 @@ func (p Piece) EndsWith(s string) bool {
 	k := len(s) - len(b)
 	return string(b) == s[k:] && string(p.Head[len(p.Head)-k:]) == s[:k]
 }
+
+// From is the piece without its first n bytes of Head: a body behind a message's head.
+func (p Piece) From(n int) Piece {
+	n = max(0, min(n, len(p.Head)))
+	return Piece{N: max(0, p.N-n), Head: p.Head[n:], Tail: p.Tail}
+}

@@ -32,3 +32,10 @@ func TestEndsWith(t *testing.T) {
 		}
 	}
 }
+
+func TestFrom(t *testing.T) {
+	p := Piece{N: 10, Head: []byte("abcd"), Tail: []byte("z")}.From(3)
+	if p.N != 7 || string(p.Head) != "d" || p.Gap() != 5 {
+		t.Errorf("%+v", p)
+	}
+}
