@@ -1,0 +1,78 @@
+package web
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// seconds writes a duration with three significant digits: "85.3 µs", "420 ms", "1.24 s".
+func seconds(s float64) string {
+	switch {
+	case s == 0:
+		return "0"
+	case s < 1e-3:
+		return digits(s*1e6) + " µs"
+	case s < 1:
+		return digits(s*1e3) + " ms"
+	case s < 120:
+		return digits(s) + " s"
+	}
+	return digits(s/60) + " min"
+}
+
+// size writes a number of bytes: "1.24 GiB".
+func size(b float64) string {
+	sign := ""
+	if b < 0 {
+		sign, b = "−", -b
+	}
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	i := 0
+	for b >= 1000 && i < len(units)-1 {
+		b /= 1024
+		i++
+	}
+	return sign + digits(b) + " " + units[i]
+}
+
+// count writes a number of things: "950", "12,300", "1.24 M".
+func count(n int64) string {
+	switch {
+	case n < 0:
+		return "−" + count(-n)
+	case n < 10_000:
+		return strconv.FormatInt(n, 10)
+	case n < 1_000_000:
+		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
+	}
+	return digits(float64(n)/1e6) + " M"
+}
+
+// percent writes a share of 1: "0.4 %", "12 %".
+func percent(share float64) string {
+	p := share * 100
+	switch {
+	case p == 0:
+		return "0 %"
+	case p < .01:
+		return "< 0.01 %"
+	case p < 1:
+		return strconv.FormatFloat(p, 'f', 2, 64) + " %"
+	case p < 10:
+		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
+	}
+	return strconv.FormatFloat(p, 'f', 0, 64) + " %"
+}
+
+// rate writes something per second.
+func rate(perSecond float64) string { return digits(perSecond) }
+
+// digits keeps three significant digits and no exponent.
+func digits(v float64) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return "0"
+	}
+	places := 2 - int(math.Floor(math.Log10(math.Abs(v))))
+	return strconv.FormatFloat(v, 'f', min(max(places, 0), 3), 64)
+}
