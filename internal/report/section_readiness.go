@@ -63,15 +63,12 @@ func judged(ok bool) status {
 // readiness holds every target of the suite against the recordings. Latency is judged in the
 // scenario of sustained load: baseline, or the first one.
 func readiness(in Input) []checked {
-	base := scenario(in, "baseline")
-	if base == nil {
-		base = in.Scenarios[0]
-	}
+	base := sustained(in)
 	var out []checked
 	for _, t := range diagnose.Targets {
 		d, why := targetLatency(base, t)
 		for _, q := range quantiles(t) {
-			c := checked{target: fmt.Sprintf("%s %s in %s", targetName(t), q.name, name(base)), limit: "< " + recording.Seconds(q.limit), measured: missing, status: none, why: why}
+			c := checked{target: targetName(t) + " " + q.name, limit: "< " + recording.Seconds(q.limit), measured: missing, status: none, why: why}
 			if d.Count > 0 {
 				got := d.Quantile(q.q)
 				c.measured, c.status, c.why = recording.Seconds(got), judged(got < q.limit), ""
@@ -115,6 +112,14 @@ func scenario(in Input, prefix string) *recording.Recording {
 		}
 	}
 	return nil
+}
+
+// sustained is the scenario of sustained load, in which latency is judged.
+func sustained(in Input) *recording.Recording {
+	if r := scenario(in, "baseline"); r != nil {
+		return r
+	}
+	return in.Scenarios[0]
 }
 
 // targetLatency finds the latency that a target is about: the loader's from the intended send
@@ -252,7 +257,7 @@ func (b *builder) readiness() Section {
 		}
 		t.row(Cell{Text: c.target}, Cell{Text: c.limit}, measured, Cell{string(c.status), mark(c.status)}, Cell{Text: c.why})
 	}
-	t.Note = "Latency: loader's clock, from the intended send time. 1 GB is 10⁹ bytes."
+	t.Note = fmt.Sprintf("Latency: in scenario %s, loader's clock from the intended send time. 1 GB is 10⁹ bytes.", name(sustained(b.in)))
 	s.table(t)
 	if len(b.in.Scenarios) > 1 {
 		s.table(b.latencyByScenario())

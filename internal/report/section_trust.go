@@ -15,10 +15,12 @@ func (b *builder) trust() Section {
 	s.table(b.countTable())
 	s.table(stageTable(b.whole))
 	s.facts(b.qualityFacts()...)
-	if len(b.whole.Losses) > 0 {
+	if lost(b.whole) > 0 {
 		t := &Table{Caption: "Losses: events that happened and were not seen or not understood", Columns: columns("Source,Reason", "Events")}
 		for _, l := range b.whole.Losses {
-			t.row(plain(l.Source, l.Reason, recording.Number(int64(l.Count)))...)
+			if l.Count > 0 {
+				t.row(plain(l.Source, l.Reason, recording.Number(int64(l.Count)))...)
+			}
 		}
 		s.table(t)
 	}
@@ -101,10 +103,6 @@ func perCent2(v float64) string { return fmt.Sprintf("%.2f %%", v*100) }
 
 func (b *builder) qualityFacts() []Fact {
 	o := b.whole.Overhead
-	var lost uint64
-	for _, l := range b.whole.Losses {
-		lost += l.Count
-	}
 	attached := 0
 	for _, p := range b.whole.Probes {
 		if p.Attached {
@@ -124,12 +122,20 @@ func (b *builder) qualityFacts() []Fact {
 		agent = fmt.Sprintf("%.3f cores, %s RSS", o.AgentCPURatio, recording.Bytes(float64(o.AgentRSSBytes)))
 	}
 	return []Fact{
-		{"Lost events", recording.Number(int64(lost))},
+		{"Lost events", recording.Number(int64(lost(b.whole)))},
 		{"Probes attached", probes},
 		{"Precision mode", or(o.PrecisionMode)},
 		{"Overhead in the target", price},
 		{"The agent itself", agent},
 	}
+}
+
+// lost is the number of events that were not seen or not understood.
+func lost(r *recording.Recording) (sum uint64) {
+	for _, l := range r.Losses {
+		sum += l.Count
+	}
+	return sum
 }
 
 func detached(r *recording.Recording) (out []string) {
