@@ -51,8 +51,9 @@ func encode(p *stack.Profile, labels map[string]string) ([]*pushv1.PushRequest, 
 	for endpoint, parts := range split(p) {
 		series := &pushv1.RawProfileSeries{Labels: pairs(labels, nameOf(p.Kind), endpoint)}
 		seriesSize := 0
-		for _, part := range parts {
-			samples, err := rawSamples(part)
+		for _, one := range parts {
+			one.TimeNanos += int64(len(series.Samples)) // those of one interval must differ
+			samples, err := rawSamples(one)
 			if err != nil {
 				return nil, fmt.Errorf("encode the profile of %s: %w", endpoint, err)
 			}
@@ -78,10 +79,8 @@ func split(p *stack.Profile) func(yield func(string, []*profile.Profile) bool) {
 		endpoint := ""
 		done := func() bool {
 			var profiles []*profile.Profile
-			for i, b := range parts {
-				out := b.Profile()
-				out.TimeNanos += int64(i) // parts of one interval must not have the same time
-				profiles = append(profiles, out)
+			for _, b := range parts {
+				profiles = append(profiles, b.Profile())
 			}
 			return len(parts) == 0 || yield(endpoint, profiles)
 		}
@@ -109,14 +108,11 @@ func rawSamples(p *profile.Profile) ([]*pushv1.RawSample, error) {
 	}
 	if raw.Len() > maxProfileBytes && len(p.Sample) > 1 {
 		half := len(p.Sample) / 2
-		first, second := *p, *p
-		first.Sample, second.Sample = p.Sample[:half], p.Sample[half:]
-		second.TimeNanos++
-		a, err := rawSamples(first.Compact())
+		a, err := rawSamples(part(p, p.Sample[:half], 0))
 		if err != nil {
 			return nil, err
 		}
-		b, err := rawSamples(second.Compact())
+		b, err := rawSamples(part(p, p.Sample[half:], int64(len(a))))
 		return append(a, b...), err
 	}
 	var packed bytes.Buffer
@@ -129,6 +125,16 @@ func rawSamples(p *profile.Profile) ([]*pushv1.RawSample, error) {
 	}
 	// The id lets the server recognise a profile that it got before an answer was lost.
 	return []*pushv1.RawSample{{RawProfile: packed.Bytes(), ID: uuid.NewString()}}, nil
+}
+
+// part is p with some of its samples and only what these refer to, later nanoseconds later.
+func part(p *profile.Profile, samples []*profile.Sample, later int64) *profile.Profile {
+	some := profile.Profile{
+		SampleType: p.SampleType, PeriodType: p.PeriodType, Period: p.Period,
+		TimeNanos: p.TimeNanos + later, DurationNanos: p.DurationNanos,
+		Sample: samples, Mapping: p.Mapping, Location: p.Location, Function: p.Function,
+	}
+	return some.Compact()
 }
 
 // pairs are the labels of a series, sorted, as the server wants them.
