@@ -12,12 +12,11 @@ func (x86) walk(m *image, address uint64, n int, f func(at uint64, code []byte, 
 	code := m.at(address, n)
 	for len(code) > 0 {
 		i, err := x86asm.Decode(code, 64)
-		if err != nil || i.Len <= 0 || i.Len > len(code) {
-			// x86asm does not know CET's endbr64, the first instruction of many functions.
-			if len(code) < 4 || code[0] != 0xf3 || code[1] != 0x0f || code[2] != 0x1e || code[3] != 0xfa {
-				return
-			}
-			i = x86asm.Inst{Op: x86asm.NOP, Len: 4}
+		if isEndbr(code) { // CET's marker at the start of functions, which x86asm does not know
+			i, err = x86asm.Inst{Op: x86asm.NOP, Len: 4}, nil
+		}
+		if err != nil || i.Op == 0 || i.Len <= 0 || i.Len > len(code) {
+			return
 		}
 		if !f(address, code, i) {
 			return
@@ -25,6 +24,10 @@ func (x86) walk(m *image, address uint64, n int, f func(at uint64, code []byte, 
 		code = code[i.Len:]
 		address += uint64(i.Len)
 	}
+}
+
+func isEndbr(code []byte) bool {
+	return len(code) >= 4 && code[0] == 0xf3 && code[1] == 0x0f && code[2] == 0x1e && code[3] == 0xfa
 }
 
 // relative returns where a direct call or jump goes.
@@ -171,10 +174,14 @@ func (x x86) trap(m *image, address uint64, argument int) (delta uint64, emulate
 // arch/x86/kernel/uprobes.c: direct call and jump, conditional jump, one-byte nop, and push of a
 // general register. With an operand-size prefix (66) none of them is.
 func isEmulated(code []byte) bool {
-	if len(code) < 2 {
+	if len(code) == 0 {
 		return false
 	}
-	switch a, b := code[0], code[1]; {
+	a, b := code[0], byte(0)
+	if len(code) > 1 {
+		b = code[1]
+	}
+	switch {
 	case a >= 0x50 && a <= 0x57, a == 0x41 && b >= 0x50 && b <= 0x57: // push
 		return true
 	case a == 0x90, a == 0xe8, a == 0xe9, a == 0xeb: // nop, call, jmp
