@@ -32,6 +32,9 @@ func (b *builder) subtitle() string {
 	if service == "" {
 		service = b.whole.Target.Address
 	}
+	if service == "" {
+		service = "unknown target"
+	}
 	return strings.TrimSpace(fmt.Sprintf("%s · %s · %s watched", service, w.Start.UTC().Format("2 January 2006, 15:04 UTC"), recording.Seconds(w.Seconds)))
 }
 
@@ -114,7 +117,11 @@ func (b *builder) tiles() []Tile {
 	for i := range b.whole.Endpoints {
 		agent += b.whole.Endpoints[i].Requests
 	}
-	out := []Tile{{Label: "Requests sent", Value: recording.Number(requests), Note: recording.Number(agent) + " seen by the agent in all"}}
+	seen := recording.Number(requests)
+	if requests == 0 {
+		seen = missing
+	}
+	out := []Tile{{Label: "Requests sent", Value: seen, Note: recording.Number(agent) + " seen by the agent in all"}}
 	if best > 0 {
 		out = append(out, Tile{Label: "Highest throughput", Value: recording.Rate(best), Note: "in " + at})
 	}

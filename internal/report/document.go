@@ -74,12 +74,20 @@ type Legend struct{ Class, Label string }
 
 func (s *Section) text(t string)       { s.Blocks = append(s.Blocks, Block{Text: t}) }
 func (s *Section) heading(t string)    { s.Blocks = append(s.Blocks, Block{Heading: t}) }
-func (s *Section) table(t *Table)      { s.Blocks = append(s.Blocks, Block{Table: t}) }
 func (s *Section) picture(p *Picture)  { s.Blocks = append(s.Blocks, Block{Picture: p}) }
 func (s *Section) facts(f ...Fact)     { s.Blocks = append(s.Blocks, Block{Facts: f}) }
 func (s *Section) callout(t string)    { s.Blocks = append(s.Blocks, Block{Callout: t}) }
 func (s *Section) list(items []string) { s.Blocks = append(s.Blocks, Block{List: items}) }
 func (t *Table) row(cells ...Cell)     { t.Rows = append(t.Rows, cells) }
+
+// table adds a table; one without rows is a sentence, since an empty grid says nothing.
+func (s *Section) table(t *Table) {
+	if len(t.Rows) == 0 {
+		s.text(t.Caption + ": not measured, the recordings hold nothing of it.")
+		return
+	}
+	s.Blocks = append(s.Blocks, Block{Table: t})
+}
 
 // plain makes cells of texts.
 func plain(texts ...string) []Cell {

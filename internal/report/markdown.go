@@ -13,7 +13,7 @@ import (
 // report are linked; the others are on the page.
 func Markdown(w io.Writer, doc Document) error {
 	b := bufio.NewWriter(w)
-	fmt.Fprintf(b, "# %s\n\n%s\n\n**%s**\n", doc.Title, doc.Subtitle, doc.Verdict)
+	fmt.Fprintf(b, "# %s\n\n%s\n\n**%s**\n", doc.Title, prose(doc.Subtitle), doc.Verdict)
 	for _, s := range doc.Sections {
 		title := s.Title
 		if s.Number > 0 {
@@ -31,20 +31,20 @@ func Markdown(w io.Writer, doc Document) error {
 func markdownBlock(w io.Writer, doc Document, b Block) {
 	switch {
 	case b.Heading != "":
-		fmt.Fprintf(w, "\n### %s\n", b.Heading)
+		fmt.Fprintf(w, "\n### %s\n", prose(b.Heading))
 	case b.Text != "":
-		fmt.Fprintf(w, "\n%s\n", b.Text)
+		fmt.Fprintf(w, "\n%s\n", prose(b.Text))
 	case b.Callout != "":
-		fmt.Fprintf(w, "\n> %s\n", b.Callout)
+		fmt.Fprintf(w, "\n> %s\n", prose(b.Callout))
 	case b.List != nil:
 		fmt.Fprintln(w)
 		for _, item := range b.List {
-			fmt.Fprintf(w, "- %s\n", item)
+			fmt.Fprintf(w, "- %s\n", prose(item))
 		}
 	case b.Tiles != nil:
 		fmt.Fprintln(w)
 		for _, t := range b.Tiles {
-			fmt.Fprintf(w, "- %s: **%s** (%s)\n", t.Label, t.Value, t.Note)
+			fmt.Fprintf(w, "- %s: **%s** (%s)\n", prose(t.Label), t.Value, prose(t.Note))
 		}
 	case b.Facts != nil:
 		t := &Table{Columns: columns(",", "")}
@@ -66,22 +66,22 @@ func markdownBlock(w io.Writer, doc Document, b Block) {
 }
 
 func markdownFinding(w io.Writer, f *recording.Bottleneck) {
-	fmt.Fprintf(w, "\n#### %d. %s %s: %s of all waiting (%s)\n\n", f.Rank, f.Priority, f.Where, recording.Share(f.Share), recording.Seconds(f.WaitedSeconds))
-	fmt.Fprintf(w, "%s; endpoints: %s\n\n", sentence(kindName(f.Kind)), strings.Join(f.Endpoints, ", "))
+	fmt.Fprintf(w, "\n#### %d. %s %s: %s of all waiting (%s)\n\n", f.Rank, f.Priority, prose(f.Where), recording.Share(f.Share), recording.Seconds(f.WaitedSeconds))
+	fmt.Fprintf(w, "%s; endpoints: %s\n\n", sentence(kindName(f.Kind)), prose(strings.Join(f.Endpoints, ", ")))
 	for _, e := range f.Evidence {
-		fmt.Fprintf(w, "- %s\n", e)
+		fmt.Fprintf(w, "- %s\n", prose(e))
 	}
 	gain := "not predicted yet"
 	if p := f.Prediction; p != nil {
 		gain = fmt.Sprintf("%s: p95 of %s from %s to %s (%s to %s)", p.Change, p.Endpoint, recording.Seconds(p.P95Before), recording.Seconds(p.P95After), recording.Seconds(p.Low), recording.Seconds(p.High))
 	}
-	fmt.Fprintf(w, "\n**Do:** %s\n\nExpected gain: %s.\n", f.Recommendation, gain)
+	fmt.Fprintf(w, "\n**Do:** %s\n\nExpected gain: %s.\n", prose(f.Recommendation), prose(gain))
 }
 
 func markdownTable(w io.Writer, t *Table) {
 	fmt.Fprintln(w)
 	if t.Caption != "" {
-		fmt.Fprintf(w, "**%s**\n\n", t.Caption)
+		fmt.Fprintf(w, "**%s**\n\n", prose(t.Caption))
 	}
 	line := func(cells []string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 	var head, rule []string
@@ -113,11 +113,16 @@ func markdownTable(w io.Writer, t *Table) {
 		line(cells)
 	}
 	if t.Note != "" {
-		fmt.Fprintf(w, "\n*%s*\n", t.Note)
+		fmt.Fprintf(w, "\n*%s*\n", prose(t.Note))
 	}
+}
+
+// prose keeps foreign text from becoming markup.
+func prose(s string) string {
+	return strings.NewReplacer("\n", " ", "<", "&lt;").Replace(s)
 }
 
 // cell keeps a text inside its field.
 func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(s)
+	return strings.ReplaceAll(prose(s), "|", `\|`)
 }

@@ -125,6 +125,9 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	if strings.Contains(page.String(), "<script>") {
 		t.Error("the page holds a foreign script")
 	}
+	if strings.Contains(text.String(), "<script>") {
+		t.Error("the Markdown holds a foreign script")
+	}
 	wellFormed(t, memoryFile(in.Whole, in.Scenarios))
 }
 

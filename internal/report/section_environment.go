@@ -11,9 +11,9 @@ func (b *builder) environment() Section {
 	s := Section{Number: 2, ID: "environment", Title: "Test environment", Short: "Environment"}
 	w := b.whole
 	facts := []Fact{
-		{"Target", or(w.Target.Service) + " at " + or(w.Target.Address)},
+		{"Target", target(w.Target)},
 		{"Runtime", or(w.Target.Runtime)},
-		{"Processes", fmt.Sprintf("%d", len(w.Target.PIDs))},
+		{"Processes", count(len(w.Target.PIDs))},
 		{"Host", host(w.Host)},
 		{"Window", w.Window.Start.UTC().Format("2006-01-02 15:04:05 UTC") + ", " + recording.Seconds(w.Window.Seconds)},
 	}
@@ -39,14 +39,34 @@ func (b *builder) environment() Section {
 	return s
 }
 
+func target(t recording.Target) string {
+	if t.Service == "" && t.Address == "" {
+		return missing
+	}
+	return or(t.Service) + " at " + or(t.Address)
+}
+
+// count writes a number whose absence is a zero.
+func count(n int) string {
+	if n == 0 {
+		return missing
+	}
+	return fmt.Sprint(n)
+}
+
 func host(h recording.Host) string {
 	var parts []string
-	for _, p := range []string{h.OS, "Linux " + h.Kernel, h.Arch, fmt.Sprintf("%d CPUs%s", h.CPUs, suffix(" ", h.CPUModel)), recording.Bytes(float64(h.MemoryBytes)) + " of memory"} {
-		if p != "" {
-			parts = append(parts, p)
+	add := func(known bool, text string) {
+		if known {
+			parts = append(parts, text)
 		}
 	}
-	return strings.Join(parts, ", ")
+	add(h.OS != "", h.OS)
+	add(h.Kernel != "", "Linux "+h.Kernel)
+	add(h.Arch != "", h.Arch)
+	add(h.CPUs > 0, fmt.Sprintf("%d CPUs%s", h.CPUs, suffix(" ", h.CPUModel)))
+	add(h.MemoryBytes > 0, size(h.MemoryBytes)+" of memory")
+	return or(strings.Join(parts, ", "))
 }
 
 func loadModel(c *recording.Scenario) string {

@@ -121,7 +121,7 @@ func cacheTable(r *recording.Recording) *Table {
 	}
 	if !found {
 		t.row(plain("Memory, evictions", said, missing)...)
-		t.Note = "The recording holds no figures of Redis about itself. "
+		t.Note = "The recording holds no figures of Redis about itself."
 	}
 	for i := range r.Endpoints {
 		e := &r.Endpoints[i]
