@@ -6,19 +6,33 @@ import (
 	"strconv"
 )
 
+// nbsp keeps a number and its unit on one line.
+const nbsp = "\u00a0"
+
 // seconds writes a duration with three significant digits: "85.3 µs", "420 ms", "1.24 s".
 func seconds(s float64) string {
 	switch {
 	case s == 0:
 		return "0"
 	case s < 1e-3:
-		return digits(s*1e6) + " µs"
+		return digits(s*1e6) + nbsp + "µs"
 	case s < 1:
-		return digits(s*1e3) + " ms"
+		return digits(s*1e3) + nbsp + "ms"
 	case s < 120:
-		return digits(s) + " s"
+		return digits(s) + nbsp + "s"
 	}
-	return digits(s/60) + " min"
+	return digits(s/60) + nbsp + "min"
+}
+
+// span writes the length of a window: "60 s", "5 min", "3.5 h".
+func span(s float64) string {
+	switch {
+	case s < 120:
+		return strconv.FormatFloat(s, 'f', 0, 64) + nbsp + "s"
+	case s < 7200:
+		return strconv.FormatFloat(s/60, 'f', 0, 64) + nbsp + "min"
+	}
+	return strconv.FormatFloat(s/3600, 'f', 1, 64) + nbsp + "h"
 }
 
 // size writes a number of bytes: "1.24 GiB".
@@ -33,7 +47,7 @@ func size(b float64) string {
 		b /= 1024
 		i++
 	}
-	return sign + digits(b) + " " + units[i]
+	return sign + digits(b) + nbsp + units[i]
 }
 
 // count writes a number of things: "950", "12,300", "1.24 M".
@@ -46,7 +60,7 @@ func count(n int64) string {
 	case n < 1_000_000:
 		return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 	}
-	return digits(float64(n)/1e6) + " M"
+	return digits(float64(n)/1e6) + nbsp + "M"
 }
 
 // percent writes a share of 1: "0.4 %", "12 %".
@@ -54,15 +68,15 @@ func percent(share float64) string {
 	p := share * 100
 	switch {
 	case p == 0:
-		return "0 %"
+		return "0" + nbsp + "%"
 	case p < .01:
-		return "< 0.01 %"
+		return "<" + nbsp + "0.01" + nbsp + "%"
 	case p < 1:
-		return strconv.FormatFloat(p, 'f', 2, 64) + " %"
+		return strconv.FormatFloat(p, 'f', 2, 64) + nbsp + "%"
 	case p < 10:
-		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
+		return strconv.FormatFloat(p, 'f', 1, 64) + nbsp + "%"
 	}
-	return strconv.FormatFloat(p, 'f', 0, 64) + " %"
+	return strconv.FormatFloat(p, 'f', 0, 64) + nbsp + "%"
 }
 
 // rate writes something per second.

@@ -96,7 +96,7 @@ func newView(r *recording.Recording, all bool) view {
 		return v
 	}
 	v.Service, v.Address, v.Runtime = r.Target.Service, r.Target.Address, r.Target.Runtime
-	v.Window = seconds(r.Window.Seconds)
+	v.Window = span(r.Window.Seconds)
 	v.PIDs = plural(len(r.Target.PIDs), "process", "processes")
 	v.Tiles = tiles(r)
 	v.Endpoints, v.Legend = endpoints(r)
