@@ -51,7 +51,11 @@ type program struct {
 // start runs source, which must end when its standard input does.
 func start(t *testing.T, python, source string, args ...string) *program {
 	t.Helper()
-	cmd := exec.Command(python, append([]string{"-c", source}, args...)...)
+	return launch(t, exec.Command(python, append([]string{"-c", source}, args...)...))
+}
+
+func launch(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
 	cmd.Env = append(os.Environ(), "PYTHONUNBUFFERED=1")
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -69,7 +73,7 @@ func start(t *testing.T, python, source string, args ...string) *program {
 	t.Cleanup(func() {
 		_ = stdin.Close()
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s: %v\n%s", python, err, stderr.String())
+			t.Errorf("%s: %v\n%s", cmd.Path, err, stderr.String())
 		}
 	})
 	return &program{pid: cmd.Process.Pid, lines: bufio.NewReader(stdout), stdin: stdin}

@@ -178,8 +178,7 @@ func runs(argv []string, name string) bool {
 	if filepath.Base(argv[0]) == name {
 		return true
 	}
-	program, _ := programOf(argv)
-	return program == name
+	return parseCommand(argv).program == name
 }
 
 // inCgroup lists the processes of a control group and of the groups below it.

@@ -28,21 +28,20 @@ func serviceOf(processes []Process) string {
 // serviceName prefers, in this order, what tells most: the first part of the application's
 // module ("shop.main:app" → shop), the directory it is in, the module or script, the executable.
 func serviceName(argv []string, cwd, exe string) string {
-	program, args := programOf(argv)
+	run := parseCommand(argv)
 	module, dir := "", cwd
-	for i, a := range args {
+	for i, a := range run.args {
 		if v, ok := strings.CutPrefix(a, "--app-dir="); ok {
 			dir = absolute(v, cwd)
-		} else if a == "--app-dir" && i+1 < len(args) {
-			dir = absolute(args[i+1], cwd)
+		} else if a == "--app-dir" && i+1 < len(run.args) {
+			dir = absolute(run.args[i+1], cwd)
 		}
 		if m, app, ok := strings.Cut(a, ":"); ok && module == "" && isModule(m) && isModule(strings.TrimSuffix(app, "()")) {
 			module, _, _ = strings.Cut(m, ".")
 		}
 	}
-	script := scriptOf(argv)
-	if module == "" && script != "" && !isServer(program) {
-		dir = filepath.Dir(absolute(script, cwd))
+	if module == "" && run.script != "" && !isServer(run.program) {
+		dir = filepath.Dir(absolute(run.script, cwd))
 	}
 	for _, candidate := range []struct {
 		name    string
@@ -51,8 +50,8 @@ func serviceName(argv []string, cwd, exe string) string {
 		{module, isGenericModule},
 		{filepath.Base(dir), isGenericDirectory},
 		{module, never},
-		{program, isServer},
-		{strings.TrimSuffix(filepath.Base(exe), " (deleted)"), never},
+		{run.program, isServer},
+		{filepath.Base(exe), never},
 	} {
 		if n := label(candidate.name); n != "" && !candidate.generic(candidate.name) {
 			return n
@@ -61,48 +60,39 @@ func serviceName(argv []string, cwd, exe string) string {
 	return "unknown"
 }
 
-// programOf returns the program that a command line runs, looking through interpreters: the
-// script without ".py", the module after -m, else the command; and its arguments.
-func programOf(argv []string) (program string, args []string) {
+// command is what a command line runs, seen through an interpreter.
+type command struct {
+	program string // the command, the script without ".py", or the module after -m
+	script  string // the script's path, "" where there is none
+	args    []string
+}
+
+func parseCommand(argv []string) command {
 	if len(argv) == 0 {
-		return "", nil
+		return command{}
 	}
-	command := filepath.Base(argv[0])
-	if !strings.HasPrefix(command, "python") {
-		return command, argv[1:]
+	// gunicorn with setproctitle: "gunicorn: master [shop.main:app]", one argument.
+	if title, ok := strings.CutPrefix(argv[0], "gunicorn: "); ok {
+		_, app, _ := strings.Cut(strings.TrimSuffix(title, "]"), "[")
+		return command{program: "gunicorn", args: []string{app}}
+	}
+	first := filepath.Base(argv[0])
+	if !strings.HasPrefix(first, "python") {
+		return command{program: first, args: argv[1:]}
 	}
 	for i := 1; i < len(argv); i++ {
 		switch a := argv[i]; {
 		case a == "-m" && i+1 < len(argv):
-			return argv[i+1], argv[i+2:]
+			return command{program: argv[i+1], args: argv[i+2:]}
 		case a == "-c":
-			return command, nil
+			return command{program: first}
 		case a == "-X" || a == "-W":
 			i++ // has a value
 		case !strings.HasPrefix(a, "-"):
-			return strings.TrimSuffix(filepath.Base(a), ".py"), argv[i+1:]
+			return command{program: strings.TrimSuffix(filepath.Base(a), ".py"), script: a, args: argv[i+1:]}
 		}
 	}
-	return command, nil
-}
-
-// scriptOf is the path of the script that an interpreter runs, "" for a module or a command.
-func scriptOf(argv []string) string {
-	for i, a := range argv {
-		if i == 0 {
-			if !strings.HasPrefix(filepath.Base(a), "python") {
-				return ""
-			}
-			continue
-		}
-		if a == "-m" || a == "-c" {
-			return ""
-		}
-		if !strings.HasPrefix(a, "-") {
-			return a
-		}
-	}
-	return ""
+	return command{program: first}
 }
 
 // isModule says whether s can be a part of "module:app": a dotted name.
