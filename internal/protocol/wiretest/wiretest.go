@@ -4,7 +4,7 @@
 // (client to server) or '<', the connection's number (16 bits), the length (32 bits, both big
 // endian), the bytes. Out: those records. The bytes come from redis-py 8.1 against redis-server
 // 7.0, the Neo4j driver 6.4 against Neo4j 5.26, httpx 0.28 against uvicorn 0.54 with httptools and
-// with h11. No other room imports this.
+// with h11, grpcio 1.85 against itself, httpx and openai 3.57 against Ollama 0.6.5. No other room imports this.
 package wiretest
 
 import (
