@@ -24,7 +24,7 @@ var books = []struct{ pkg, file string }{
 }
 
 // corpusRules goes up when the code below would cut the same books differently.
-const corpusRules = "6"
+const corpusRules = "7"
 
 // passage is a few sentences of one section.
 type passage struct {
@@ -176,12 +176,10 @@ func isProse(block string) bool {
 	return letters > 5*marks
 }
 
-// Queries: distinct questions about the books' sections, asked as often as Zipf's law has it (the share of the k-th
-// is proportional to 1/k^zipf), so that caches hit sometimes.
+// A query file holds distinct questions about the books' sections, the most popular first: the loader draws them by
+// Zipf's law on their rank, so that caches hit sometimes.
 const (
-	queryLines  = 4000
 	distinctMax = 600
-	zipf        = 1.1
 	querySeed   = 135
 )
 
@@ -192,31 +190,22 @@ type query struct {
 var questionForms = []string{"What is %s?", "How do I use %s?", "Explain %s", "What should I know about %s?", "%s"}
 
 func writeQueries(path string, passages []passage) error {
-	return writeLines(path, drawQueries(passages))
+	return writeLines(path, queries(passages))
 }
 
-// drawQueries is the same for the same passages.
-func drawQueries(passages []passage) []query {
-	random := rand.New(rand.NewPCG(querySeed, querySeed))
-	var questions []string
+// queries are the same, in the same order, for the same passages.
+func queries(passages []passage) []query {
+	var asked []query
 	seen := map[string]bool{}
 	for _, p := range passages {
 		if p.Title != "" && !seen[p.Title] {
 			seen[p.Title] = true
-			questions = append(questions, question(len(questions), p.Title))
+			asked = append(asked, query{question(len(asked), p.Title)})
 		}
 	}
-	if len(questions) == 0 {
-		return nil
-	}
-	random.Shuffle(len(questions), func(i, j int) { questions[i], questions[j] = questions[j], questions[i] })
-	questions = questions[:min(len(questions), distinctMax)]
-	ranks := rand.NewZipf(random, zipf, 1, uint64(len(questions)-1))
-	drawn := make([]query, queryLines)
-	for i := range drawn {
-		drawn[i] = query{questions[ranks.Uint64()]}
-	}
-	return drawn
+	random := rand.New(rand.NewPCG(querySeed, querySeed))
+	random.Shuffle(len(asked), func(i, j int) { asked[i], asked[j] = asked[j], asked[i] })
+	return asked[:min(len(asked), distinctMax)]
 }
 
 // question asks for a title; a title that is a question stays as it is.

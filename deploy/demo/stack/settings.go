@@ -95,7 +95,7 @@ func loadSettings(lookup func(string) (string, bool)) (settings, error) {
 	}
 	seconds := r.number("DEMO_SECONDS", 30, 3, 86400, "length of each scenario in seconds")
 	scenarios := r.text("DEMO_SCENARIOS", strings.Join(scenarioNames, ","), "scenarios to run, of "+strings.Join(scenarioNames, ","))
-	rate := r.text("DEMO_RATE", "auto", "requests a second of the baseline; peak is twice, breaking four times that (auto: found in the warm-up)")
+	rate := r.text("DEMO_RATE", "auto", "baseline's requests a second; ramp and peak reach twice, breaking four times that (auto: found in the warm-up)")
 	s.apiPort = r.port("DEMO_API_PORT", 28000, "the RAG API")
 	s.redisPort = r.port("DEMO_REDIS_PORT", 28379, "Redis")
 	s.ollamaPort = r.port("DEMO_OLLAMA_PORT", 28434, "Ollama")

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The warm-up offers more and more load until the machine or the latency says that it is enough.
+const (
+	firstRate    = 4.0             // req/s
+	rateFactor   = 1.5             // from step to step
+	stepLength   = 3 * time.Second // of load at one rate
+	enoughCPU    = 0.70            // of all cores
+	kneeFactor   = 4               // p95 grown by this, and …
+	kneeLeast    = 400 * time.Millisecond
+	baselinePart = 0.6 // of the capacity found
+	lastRate     = 2000.0
+)
+
+// observation is what one step of the warm-up saw.
+type observation struct {
+	rate float64 // offered, req/s
+	busy float64 // share of all cores
+	p95  time.Duration
+	done float64 // answered, req/s
+}
+
+// findRate returns the baseline's rate for this machine.
+func (st *stack) findRate(ctx context.Context) (float64, error) {
+	dir := filepath.Join(st.cfg.state, "warmup")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return 0, err
+	}
+	// The first requests pay for imports, connections and prepared queries: they are not looked at.
+	if _, err := st.observe(ctx, dir, firstRate); err != nil {
+		return 0, err
+	}
+	var seen []observation
+	for rate := firstRate; rate < lastRate; rate *= rateFactor {
+		o, err := st.observe(ctx, dir, rate)
+		if err != nil {
+			return 0, err
+		}
+		seen = append(seen, o)
+		if why := enough(seen); why != "" {
+			capacity := capacity(seen)
+			st.progress.say("%-12s at %.1f req/s %s: capacity about %.1f req/s", "warm-up", rate, why, capacity)
+			return baselinePart * capacity, nil
+		}
+		st.progress.say("%-12s %.1f req/s: CPU %.0f %%, p95 %s", "warm-up", o.rate, 100*o.busy, o.p95)
+	}
+	return baselinePart * lastRate, nil
+}
+
+func (st *stack) observe(ctx context.Context, dir string, rate float64) (observation, error) {
+	run := loadRun{scenario: "baseline", rate: rate, length: stepLength}
+	prefix := filepath.Join(dir, "step")
+	cpu := startCPU()
+	if err := st.runLoader(ctx, "warm-up", run.argv(st.cfg, prefix)); err != nil {
+		return observation{}, err
+	}
+	busy := cpu.busy()
+	t, err := readTotals(prefix + "_stats.csv")
+	return observation{rate: rate, busy: busy, p95: t.p95, done: float64(t.requests-t.failures) / stepLength.Seconds()}, err
+}
+
+// enough says in words why the last observation is the last one that is needed, or "".
+func enough(seen []observation) string {
+	first, last := seen[0], seen[len(seen)-1]
+	switch {
+	case last.busy >= enoughCPU:
+		return fmt.Sprintf("the CPU is %.0f %% busy", 100*last.busy)
+	case last.done < 0.8*last.rate-1:
+		return fmt.Sprintf("only %.1f req/s are answered", last.done)
+	case last.p95 > kneeLeast && last.p95 > kneeFactor*first.p95:
+		return fmt.Sprintf("p95 has grown from %s to %s", first.p95, last.p95)
+	}
+	return ""
+}
+
+// capacity is the rate at which the CPU would be enoughCPU busy, on the line between the last two observations, or the
+// last rate but one when something else gave way first.
+func capacity(seen []observation) float64 {
+	last := seen[len(seen)-1]
+	before := observation{}
+	if len(seen) > 1 {
+		before = seen[len(seen)-2]
+	}
+	if last.busy >= enoughCPU && last.busy > before.busy {
+		part := (enoughCPU - before.busy) / (last.busy - before.busy)
+		return before.rate + max(0.1, min(1, part))*(last.rate-before.rate)
+	}
+	if before.rate > 0 {
+		return before.rate
+	}
+	return last.rate / 2
+}
+
+// cpuClock compares the machine's CPU counters over a time.
+type cpuClock struct{ busyTicks, allTicks float64 }
+
+func startCPU() cpuClock {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return cpuClock{}
+	}
+	return parseCPU(string(text))
+}
+
+// parseCPU reads the first line of /proc/stat, see proc(5): idle and iowait are the fourth and fifth figure; the last
+// two are guests' time, which is in user time already.
+func parseCPU(stat string) cpuClock {
+	line, _, _ := strings.Cut(stat, "\n")
+	var c cpuClock
+	for i, field := range strings.Fields(line) {
+		ticks, err := strconv.ParseFloat(field, 64)
+		if i == 0 || i > 8 || err != nil {
+			continue
+		}
+		c.allTicks += ticks
+		if i != 4 && i != 5 {
+			c.busyTicks += ticks
+		}
+	}
+	return c
+}
+
+// busy is the share of all cores that was used since the clock was started, 0 to 1.
+func (c cpuClock) busy() float64 {
+	now := startCPU()
+	if now.allTicks <= c.allTicks {
+		return 0
+	}
+	return (now.busyTicks - c.busyTicks) / (now.allTicks - c.allTicks)
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+// printVerdict ends the demonstration: what the recording says is slow, how far it can be trusted, and where to look.
+func printVerdict(w io.Writer, results string) error {
+	rec, err := recording.Read(filepath.Join(results, "recording.json"))
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	for _, line := range verdict(rec) {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintf(w, "Report        %s\n", filepath.Join(results, "report.html"))
+	fmt.Fprintf(w, "Flame graph   %s\n", filepath.Join(results, "cpu.svg"))
+	fmt.Fprintf(w, "All figures   %s\n", filepath.Join(results, "recording.json"))
+	_, err = fmt.Fprintln(w, "Explore       'make demo-up' keeps the stack running; deploy/demo/README.md says how to move the bottleneck")
+	return err
+}
+
+// verdict is at most six lines.
+func verdict(rec *recording.Recording) []string {
+	var lines []string
+	for _, b := range rec.Bottlenecks[:min(3, len(rec.Bottlenecks))] {
+		line := fmt.Sprintf("%s  %s: users waited %.1f s for it (%.0f %% of all waiting)", b.Priority, b.Where, b.WaitedSeconds, 100*b.Share)
+		if b.Recommendation != "" {
+			line += ". " + b.Recommendation
+		}
+		lines = append(lines, line)
+	}
+	if len(lines) == 0 {
+		lines = append(lines, "No bottleneck was found.")
+	}
+	var seen, sent uint64
+	var total, unexplained float64
+	for _, e := range rec.Endpoints {
+		seen += uint64(e.Requests)
+		if e.Client != nil {
+			sent += uint64(e.Client.Requests)
+		}
+		total += e.Latency.Sum
+		for _, s := range e.Stages {
+			if s.Stage == "unexplained" {
+				unexplained += s.Sum
+			}
+		}
+	}
+	lost := uint64(0)
+	for _, l := range rec.Losses {
+		lost += l.Count
+	}
+	line := fmt.Sprintf("Requests seen by the agent %d", seen)
+	if sent > 0 {
+		line += fmt.Sprintf(", sent by the loader %d", sent)
+	}
+	if total > 0 {
+		line += fmt.Sprintf("; unexplained %.1f %% of their time", 100*unexplained/total)
+	}
+	lines = append(lines, line+fmt.Sprintf("; events lost %d", lost))
+	if n := len(rec.NotMeasured); n > 0 {
+		what := make([]string, 0, n)
+		for _, m := range rec.NotMeasured[:min(n, 4)] {
+			what = append(what, m.What)
+		}
+		lines = append(lines, fmt.Sprintf("Not measured  %s (the report says why)", strings.Join(what, ", ")))
+	}
+	return lines
+}
