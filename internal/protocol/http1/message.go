@@ -143,19 +143,11 @@ const (
 	traceParent
 )
 
-var fields = map[string]field{"host": host, "user-agent": userAgent, "content-type": contentType,
-	"content-length": contentLength, "transfer-encoding": transferEncoding, "connection": connection,
-	"expect": expect, "x-request-id": requestID, "traceparent": traceParent}
-
-// fieldOf names the header, in any letter case, if it is one of those that are kept. Their
-// lengths and first letters sort most others out before any look-up.
+// fieldOf names the header, in any letter case, if it is one of those that are kept.
 func fieldOf(name []byte) field {
 	var low [17]byte
-	if len(name) > len(low) || len(name) < 4 {
-		return other
-	}
-	switch name[0] | 0x20 {
-	case 'h', 'u', 'c', 't', 'e', 'x':
+	switch len(name) {
+	case 4, 6, 10, 11, 12, 14, 17: // only these lengths are worth a look
 	default:
 		return other
 	}
@@ -165,7 +157,27 @@ func fieldOf(name []byte) field {
 		}
 		low[i] = c
 	}
-	return fields[string(low[:len(name)])]
+	switch string(low[:len(name)]) {
+	case "host":
+		return host
+	case "user-agent":
+		return userAgent
+	case "content-type":
+		return contentType
+	case "content-length":
+		return contentLength
+	case "transfer-encoding":
+		return transferEncoding
+	case "connection":
+		return connection
+	case "expect":
+		return expect
+	case "x-request-id":
+		return requestID
+	case "traceparent":
+		return traceParent
+	}
+	return other
 }
 
 // token reports whether the comma-separated list v holds want (lower case), in any letter case.
