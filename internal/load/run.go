@@ -1,0 +1,200 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/scenario"
+)
+
+// Config is one run.
+type Config struct {
+	Scenario *scenario.Scenario
+	Host     string // base URL
+	Sender   Sender // nil: NewHTTP
+	Sinks    []Sink
+	// StopTimeout is how long requests that are under way at the end of the run may go on.
+	StopTimeout time.Duration
+	// Abort, when it ends, gives up the requests that are under way at once. nil: never.
+	Abort context.Context
+	Seed  uint64 // of tasks, think times and data
+	RunID string // first part of every x-request-id
+}
+
+// Sink takes samples while they come. All its methods are called by one goroutine.
+type Sink interface {
+	// Add takes the samples of the last tenth of a second, in order of their end. They are
+	// only lent.
+	Add(samples []Sample)
+	// Tick is called once a second and once at the end, always after Add.
+	Tick(p Progress)
+}
+
+// Progress is where a run stands.
+type Progress struct {
+	Start    time.Time
+	Elapsed  time.Duration
+	Total    time.Duration // 0: until interrupted
+	Users    int           // running users; in the open model, requests under way
+	InFlight int
+	Missed   int64
+	Stopping bool // nothing is sent any more
+	Last     bool // nothing comes after this
+}
+
+// Defaults of what a scenario may leave open.
+const (
+	DefaultTimeout     = 60 * time.Second
+	DefaultMaxInFlight = 5000
+)
+
+// gatherEvery is how often samples are gathered from the workers.
+const gatherEvery = 100 * time.Millisecond
+
+type run struct {
+	cfg      Config
+	scenario *scenario.Scenario
+	base     string
+	picker   scenario.Picker
+	start    time.Time
+	timeout  time.Duration
+	kill     context.Context // ends requests that are under way
+	seq      atomic.Int64
+
+	users, inFlight atomic.Int64
+	missed, crowded atomic.Int64 // sends not made; of them, because of MaxInFlight
+	stopping        atomic.Bool
+	mu              sync.Mutex // guards boxes
+	boxes           []*mailbox
+}
+
+// Run sends the scenario until its time is over or ctx ends, waits for what is under way, and
+// returns what was measured. An error means that nothing could be sent at all.
+func Run(ctx context.Context, cfg Config) (*Result, error) {
+	r, err := newRun(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if r.cfg.Sender == nil {
+		h := NewHTTP()
+		defer h.Close()
+		r.cfg.Sender = h
+	}
+	sending, stop := ctx, context.CancelFunc(func() {})
+	if d := r.scenario.RunTime; d > 0 {
+		sending, stop = context.WithTimeout(ctx, d)
+	}
+	defer stop()
+	kill, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	r.kill = kill
+	if cfg.Abort != nil {
+		defer context.AfterFunc(cfg.Abort, giveUp)()
+	}
+	defer context.AfterFunc(sending, func() {
+		r.stopping.Store(true)
+		late := time.AfterFunc(cfg.StopTimeout, giveUp)
+		context.AfterFunc(kill, func() { late.Stop() })
+	})()
+
+	usage := startUsage()
+	generate := r.closed
+	if r.scenario.Rate > 0 {
+		generate = r.open
+	}
+	done := make(chan error, 1)
+	go func() { done <- generate(sending) }()
+	sum := newSummary(r.scenario)
+	if err := r.gather(done, sum); err != nil {
+		return nil, err
+	}
+	return r.result(sum, usage), nil
+}
+
+func newRun(cfg Config) (*run, error) {
+	base, err := BaseURL(cfg.Host)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{cfg: cfg, scenario: cfg.Scenario, base: base, picker: cfg.Scenario.Picker(), start: time.Now()}
+	r.timeout = cfg.Scenario.Timeout
+	if r.timeout == 0 {
+		r.timeout = DefaultTimeout
+	}
+	if r.cfg.RunID == "" {
+		r.cfg.RunID = fmt.Sprintf("%08x", uint32(mix(uint64(r.start.UnixNano()))))
+	}
+	return r, nil
+}
+
+// BaseURL checks the address of the system under test and returns it without a trailing slash.
+func BaseURL(host string) (string, error) {
+	u, err := url.Parse(host)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" {
+		return "", fmt.Errorf("host %q is not a base URL; write for example http://localhost:8000", host)
+	}
+	return strings.TrimRight(host, "/"), nil
+}
+
+// since is the offset of now from the start of the run.
+func (r *run) since() time.Duration { return time.Since(r.start) }
+
+// gather collects samples until the generator is done and its last samples are in.
+func (r *run) gather(done <-chan error, sum *Summary) (err error) {
+	ticker := time.NewTicker(gatherEvery)
+	defer ticker.Stop()
+	var batch []Sample
+	nextTick := time.Second
+	for last := false; !last; {
+		select {
+		case err = <-done:
+			last = true
+		case <-ticker.C:
+		}
+		batch = r.collect(batch[:0], sum)
+		for _, s := range r.cfg.Sinks {
+			s.Add(batch)
+		}
+		if now := r.since(); last || now >= nextTick {
+			nextTick = now.Truncate(time.Second) + time.Second
+			for _, s := range r.cfg.Sinks {
+				s.Tick(r.progress(now, last))
+			}
+		}
+		clear(batch)
+	}
+	return err
+}
+
+func (r *run) collect(batch []Sample, sum *Summary) []Sample {
+	r.mu.Lock()
+	boxes := r.boxes
+	r.mu.Unlock()
+	for _, b := range boxes {
+		var aborted int64
+		batch, aborted = b.take(batch)
+		sum.Aborted += aborted
+	}
+	slices.SortFunc(batch, func(a, b Sample) int { return int(a.End - b.End) })
+	for i := range batch {
+		sum.add(&batch[i])
+	}
+	return batch
+}
+
+func (r *run) progress(now time.Duration, last bool) Progress {
+	p := Progress{
+		Start: r.start, Elapsed: now, Total: r.scenario.RunTime, InFlight: int(r.inFlight.Load()),
+		Users: int(r.users.Load()), Missed: r.missed.Load(), Stopping: r.stopping.Load(), Last: last,
+	}
+	if r.scenario.Rate > 0 {
+		p.Users = p.InFlight
+	}
+	return p
+}

@@ -1,0 +1,67 @@
+package load
+
+import (
+	"sync"
+	"time"
+)
+
+// Sample is one finished request. Instants are offsets from the start of the run; 0 in First…
+// means that it did not happen.
+type Sample struct {
+	Task       int // index into Scenario.Tasks
+	Intended   time.Duration
+	Sent       time.Duration
+	FirstByte  time.Duration
+	FirstEvent time.Duration
+	FirstToken time.Duration
+	End        time.Duration
+	Gaps       []time.Duration // between tokens
+	Tokens     int
+	Status     int
+	Bytes      int64
+	Redirects  int
+	Failure    Failure
+}
+
+// Response is the time from the intended send to the end.
+func (s *Sample) Response() time.Duration { return s.End - s.Intended }
+
+// Service is the time from the actual send to the end.
+func (s *Sample) Service() time.Duration { return s.End - s.Sent }
+
+// Lag is how late the request was sent.
+func (s *Sample) Lag() time.Duration { return s.Sent - s.Intended }
+
+// mailbox holds the samples of one worker until they are gathered. Its lock is the worker's
+// own, touched by one other goroutine ten times a second for the length of a swap, so that
+// workers never wait for one another. (A histogram set of their own for each of 200 users
+// would be a gigabyte; the samples in between are some kilobytes.)
+type mailbox struct {
+	mu      sync.Mutex
+	samples []Sample
+	aborted int64
+}
+
+func (m *mailbox) put(s Sample) {
+	m.mu.Lock()
+	m.samples = append(m.samples, s)
+	m.mu.Unlock()
+}
+
+func (m *mailbox) abort() {
+	m.mu.Lock()
+	m.aborted++
+	m.mu.Unlock()
+}
+
+// take empties the mailbox into dst.
+func (m *mailbox) take(dst []Sample) ([]Sample, int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	dst = append(dst, m.samples...)
+	clear(m.samples) // let go of the gaps
+	m.samples = m.samples[:0]
+	n := m.aborted
+	m.aborted = 0
+	return dst, n
+}
