@@ -78,6 +78,9 @@ func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
 		Line:     int(f.SourceLine),
 		Kind:     kindOf(f.Type),
 	}
+	if frame.Kind == Kernel {
+		frame.Function = readable(frame.Function)
+	}
 	if !f.Mapping.Valid() {
 		if frame.Function == "" {
 			frame.Function = "[unknown " + frame.Kind + "]"
