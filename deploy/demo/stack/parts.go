@@ -42,7 +42,7 @@ func parts(s settings) []part {
 				"--maxmemory", "256mb", "--maxmemory-policy", "allkeys-lru"},
 			dir:    s.state,
 			ready:  redisReady(s.redisPort),
-			within: 10 * time.Second,
+			within: 30 * time.Second,
 		},
 		{
 			name:  "ollama",
@@ -50,7 +50,7 @@ func parts(s settings) []part {
 			ports: []listener{{s.ollamaPort, "DEMO_OLLAMA_PORT"}},
 			argv:  []string{ollamaBinary(s), "serve"},
 			env:   ollamaEnv(s),
-			ready: httpReady(uri("http", s.ollamaPort) + "/api/version"), within: 30 * time.Second,
+			ready: httpReady(uri("http", s.ollamaPort) + "/api/version"), within: time.Minute,
 		},
 		{
 			name:  "qdrant",
@@ -58,7 +58,7 @@ func parts(s settings) []part {
 			ports: []listener{{s.qdrantPort, "DEMO_QDRANT_PORT"}, {s.qdrantGRPCPort, "DEMO_QDRANT_GRPC_PORT"}},
 			argv: []string{qdrantBinary(s), "-rest", loopback(s.qdrantPort), "-grpc", loopback(s.qdrantGRPCPort),
 				"-delay", fmt.Sprintf("%dms", s.qdrantDelayMS), "-streams", strconv.Itoa(s.qdrantStreams)},
-			ready: httpReady(uri("http", s.qdrantPort) + "/readyz"), within: 10 * time.Second,
+			ready: httpReady(uri("http", s.qdrantPort) + "/readyz"), within: 30 * time.Second,
 		},
 		{
 			name:  "neo4j",
@@ -66,7 +66,7 @@ func parts(s settings) []part {
 			ports: []listener{{s.neo4jPort, "DEMO_NEO4J_PORT"}},
 			argv: []string{"java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", graphClasspath(s), "demo.Graph",
 				filepath.Join(s.state, "neo4j"), strconv.Itoa(s.neo4jPort)},
-			ready: boltReady(s.neo4jPort), within: 90 * time.Second,
+			ready: boltReady(s.neo4jPort), within: 3 * time.Minute,
 			off: noGraph,
 		},
 		{
@@ -75,7 +75,7 @@ func parts(s settings) []part {
 			ports: []listener{{s.prometheusPort, "DEMO_PROMETHEUS_PORT"}},
 			argv: []string{"prometheus", "--config.file", filepath.Join(s.state, "prometheus.yml"),
 				"--storage.tsdb.path", filepath.Join(s.state, "prometheus"), "--web.listen-address", loopback(s.prometheusPort)},
-			ready: httpReady(uri("http", s.prometheusPort) + "/-/ready"), within: 30 * time.Second,
+			ready: httpReady(uri("http", s.prometheusPort) + "/-/ready"), within: time.Minute,
 			off: offUnless(s.usePrometheus, "DEMO_PROMETHEUS=off"),
 		},
 		{
@@ -86,7 +86,7 @@ func parts(s settings) []part {
 				"--workers", strconv.Itoa(s.workers), "--no-access-log", "--timeout-graceful-shutdown", "3"},
 			env:   apiEnv(s, graphURI),
 			dir:   filepath.Join(s.demoDir(), "api"),
-			ready: httpReady(uri("http", s.apiPort) + "/health"), within: 60 * time.Second,
+			ready: httpReady(uri("http", s.apiPort) + "/health"), within: 2 * time.Minute,
 		},
 	}
 }
