@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	driver "github.com/neo4j/neo4j-go-driver/v5/neo4j"
 	"github.com/neo4j/neo4j-go-driver/v5/neo4j/config"
@@ -64,4 +65,13 @@ func (n neo4j) explain(address string, err error) error {
 		return fmt.Errorf("neo4j at %s asks for a user: give the agent one that may read, by RAGSCOPE_NEO4J_USERNAME and RAGSCOPE_NEO4J_PASSWORD", address)
 	}
 	return fmt.Errorf("ask neo4j at %s for the size of its graph, from the agent's network and without TLS: %w", address, err)
+}
+
+// deadline is the time until which a poll may take, for the driver, which does not take all its limits from
+// the context.
+func deadline(ctx context.Context) time.Duration {
+	if d, ok := ctx.Deadline(); ok {
+		return max(time.Until(d), time.Millisecond)
+	}
+	return timeout
 }

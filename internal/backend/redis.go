@@ -9,7 +9,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // redis asks with INFO. The few lines of its protocol that this needs are written here; a
@@ -128,14 +127,4 @@ func parseInfo(info string) figures {
 		}
 	}
 	return f
-}
-
-var _ asker = redis{}.ask
-
-// deadline is the time until which a poll may take, for clients that do not know contexts.
-func deadline(ctx context.Context) time.Duration {
-	if d, ok := ctx.Deadline(); ok {
-		return max(time.Until(d), time.Millisecond)
-	}
-	return timeout
 }

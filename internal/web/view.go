@@ -35,7 +35,7 @@ type tile struct {
 type legend struct{ Class, Label string }
 
 type endpoint struct {
-	ID, Method, Route, Requests, Rate, P50, P95, P99, Errors string
+	Method, Route, Requests, Rate, P50, P95, P99, Errors string
 	Incomplete                                               string
 	Bad                                                      bool // answered 5xx
 	Segments                                                 []segment
@@ -203,10 +203,10 @@ func endpoints(r *recording.Recording) ([]endpoint, []legend) {
 	sort.SliceStable(list, func(i, j int) bool { return list[i].Latency.Sum > list[j].Latency.Sum })
 	var out []endpoint
 	seen := map[legend]bool{}
-	for i, e := range list {
+	for _, e := range list {
 		method, route, _ := strings.Cut(e.Endpoint, " ")
 		failed := serverErrors(e)
-		row := endpoint{ID: "e" + strconv.Itoa(i), Method: method, Route: route, Requests: count(e.Requests),
+		row := endpoint{Method: method, Route: route, Requests: count(e.Requests),
 			Rate: rate(float64(e.Requests) / max(r.Window.Seconds, 1e-9)), P50: seconds(e.Latency.Quantile(.5)),
 			P95: seconds(e.Latency.Quantile(.95)), P99: seconds(e.Latency.Quantile(.99)),
 			Errors: percent(ratio(failed, e.Requests)), Bad: failed > 0, Segments: segments(e)}
