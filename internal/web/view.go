@@ -36,10 +36,10 @@ type legend struct{ Class, Label string }
 
 type endpoint struct {
 	Method, Route, Requests, Rate, P50, P95, P99, Errors string
-	Incomplete                                               string
-	Bad                                                      bool // answered 5xx
-	Segments                                                 []segment
-	Calls                                                    []call
+	Incomplete                                           string
+	Bad                                                  bool // answered 5xx
+	Segments                                             []segment
+	Calls                                                []call
 }
 
 // segment is a stage's part of an endpoint's bar.
