@@ -163,6 +163,8 @@ func (s *Replies) take(line []byte) {
 // sized takes in the line of a value with a length.
 func (s *Replies) sized(kind byte, n int64) {
 	switch {
+	case n < 0 && kind != '$' && kind != '*':
+		s.lose()
 	case n < 0:
 		s.null()
 	case has("$!=", kind):
