@@ -15,11 +15,11 @@ import (
 )
 
 // interpreters lists the CPythons of this machine: pyenv's, which are shared builds with symbols,
-// and the distribution's, which are static and stripped.
+// the distribution's, which are static and stripped, and one that clang built.
 func interpreters(t *testing.T) []string {
 	t.Helper()
 	var list []string
-	for _, pattern := range []string{"/root/.pyenv/versions/3.*/bin/python3", "/usr/bin/python3.*", "/usr/local/bin/python3.*"} {
+	for _, pattern := range []string{"/root/.pyenv/versions/3.*/bin/python3", "/usr/bin/python3.*", "/usr/local/bin/python3.*", "/usr/lib/google-cloud-sdk/platform/*/bin/python3"} {
 		found, _ := filepath.Glob(pattern)
 		for _, f := range found {
 			if !strings.HasSuffix(f, "-config") {

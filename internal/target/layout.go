@@ -54,19 +54,27 @@ func findOffsets(m *image, code machine, minor int) (Offsets, error) {
 		}
 	}
 	if found, ok := contextOffset(m, code); ok && found != o.Context {
-		return o, fmt.Errorf("%w: PyContext_Exit keeps the context at offset %d, expected %d", ErrUnsupportedPython, found, o.Context)
+		return o, fmt.Errorf("%w: PyContext_Exit or PyContext_Enter keeps the current Context at offset %d, expected %d", ErrUnsupportedPython, found, o.Context)
 	}
 	return o, nil
 }
 
-// contextOffset derives where a thread state holds its Context from PyContext_Exit: the field is
-// compared and replaced there, and the counter beside it (context_ver) is incremented.
+// contextOffset derives where a thread state holds its Context from PyContext_Exit, or, where
+// that is not conclusive, from PyContext_Enter.
 func contextOffset(m *image, code machine) (uint32, bool) {
-	exit := m.symbols["PyContext_Exit"]
-	if exit.address == 0 {
+	if at, ok := contextField(m, code, m.symbols["PyContext_Exit"]); ok {
+		return at, true
+	}
+	return contextField(m, code, m.symbols["PyContext_Enter"])
+}
+
+// contextField looks for a field that a function reads and replaces, with a counter beside it
+// (context_ver) that it increments.
+func contextField(m *image, code machine, function symbol) (uint32, bool) {
+	if function.address == 0 {
 		return 0, false
 	}
-	address, n := exit.address, int(min(exit.size, maxBody))
+	address, n := function.address, int(min(function.size, maxBody))
 	if to, _ := code.handover(m, address, n); to != 0 && n <= 64 {
 		address, n = to, 160 // a wrapper around an inner function
 	}

@@ -111,28 +111,44 @@ func (x x86) fields(m *image, address uint64, n int) map[int64]int {
 	return seen
 }
 
+// handover follows the first argument from register to register, over calls too.
 func (x x86) handover(m *image, address uint64, n int) (target uint64, argument int) {
-	first := x86asm.RDI // where the first argument is
+	holds := map[x86asm.Reg]bool{x86asm.RDI: true}
 	x.walk(m, address, n, func(at uint64, _ []byte, i x86asm.Inst) bool {
-		switch {
-		case i.Op == x86asm.JMP:
+		switch i.Op {
+		case x86asm.JMP:
 			t, ok := relative(at, i)
 			if ok && (t < address || t >= address+uint64(n)) {
 				target = t
 			}
 			return false
-		case i.Op == x86asm.MOV && i.Args[1] == x86asm.Arg(x86asm.RDI) && first == x86asm.RDI && i.Args[0] == x86asm.Arg(x86asm.RSI):
-			first = x86asm.RSI
-		case writes(i, first):
-			first = 0
+		case x86asm.RET:
+			return false
+		case x86asm.CALL:
+			for r := range holds {
+				if r != x86asm.RBX && r != x86asm.RBP && r < x86asm.R12 { // the callee may change it
+					delete(holds, r)
+				}
+			}
+			return true
+		}
+		from, _ := i.Args[1].(x86asm.Reg)
+		copied := i.Op == x86asm.MOV && holds[from]
+		for r := range holds {
+			if writes(i, r) {
+				delete(holds, r)
+			}
+		}
+		if to, ok := i.Args[0].(x86asm.Reg); ok && copied {
+			holds[to] = true
 		}
 		return true
 	})
 	switch {
 	case target == 0:
-	case first == x86asm.RDI:
+	case holds[x86asm.RDI]:
 		return target, 1
-	case first == x86asm.RSI:
+	case holds[x86asm.RSI]:
 		return target, 2
 	}
 	return 0, 0
