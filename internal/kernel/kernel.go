@@ -105,6 +105,7 @@ func (k *Kernel) loadObject(spec *ebpf.CollectionSpec) error {
 	for name, p := range spec.Programs {
 		one := spec.Copy()
 		one.Programs = map[string]*ebpf.ProgramSpec{name: p}
+		one.Variables = nil // they only keep types in the object
 		for m := range one.Maps {
 			if m[0] == '.' {
 				delete(one.Maps, m)

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ragscope/ragscope/internal/backend"
+	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/target"
+	"github.com/ragscope/ragscope/internal/watch"
+)
+
+// watchFlags are those of every command that attaches to a target.
+func watchFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "what to watch: `:8000` (a port), pid:123, name:uvicorn or cgroup:/path"},
+		&cli.StringFlag{Name: "service", EnvVars: command.Env("service"), Usage: "`NAME` of the service in metrics and reports (default: found out)"},
+		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost; precision is lowered to stay inside, 0 switches that off"},
+		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
+		&cli.BoolFlag{Name: "no-openapi", EnvVars: command.Env("no-openapi"), Usage: "do not ask the target for /openapi.json; learn the routes from paths"},
+		&cli.PathFlag{Name: "requests", EnvVars: command.Env("requests"), Usage: "write one JSON line for each request to `FILE`"},
+		&cli.PathFlag{Name: "events", Hidden: true, Usage: "write the raw events to `FILE`, for tests of the heart"},
+		&cli.StringFlag{Name: "redis-password", EnvVars: command.Env("redis-password"), Usage: "for INFO, where the target's Redis asks for one"},
+		&cli.StringFlag{Name: "neo4j-user", EnvVars: command.Env("neo4j-user"), Usage: "for the size of the graph, where Neo4j asks for one"},
+		&cli.StringFlag{Name: "neo4j-password", EnvVars: command.Env("neo4j-password"), Usage: "for the size of the graph, where Neo4j asks for one"},
+		&cli.StringFlag{Name: "qdrant-api-key", EnvVars: command.Env("qdrant-api-key"), Usage: "for Qdrant's own figures, where it asks for one"},
+	}
+}
+
+// watchOptions reads them. The closers end the files that they opened.
+func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, closers []io.Closer, err error) {
+	if c.String("target") == "" {
+		return o, nil, command.Wrong("--target is missing: name the port of the service, as in --target :8000")
+	}
+	o = watch.Options{
+		Service: c.String("service"), OpenAPI: !c.Bool("no-openapi"), CPUHz: c.Int("cpu-hz"), Log: log,
+		Credentials: backend.Credentials{
+			RedisPassword: c.String("redis-password"), QdrantAPIKey: c.String("qdrant-api-key"),
+			Neo4jUsername: c.String("neo4j-user"), Neo4jPassword: c.String("neo4j-password"),
+		},
+	}
+	if o.Selector, err = target.ParseSelector(c.String("target")); err != nil {
+		return o, nil, command.Wrong("--target: %w", err)
+	}
+	if o.Budget, err = share(c.String("overhead-budget")); err != nil {
+		return o, nil, err
+	}
+	for _, f := range []struct {
+		flag string
+		to   *io.Writer
+	}{{"requests", &o.Requests}, {"events", &o.Events}} {
+		path := c.Path(f.flag)
+		if path == "" {
+			continue
+		}
+		file, err := os.Create(path)
+		if err != nil {
+			return o, closers, command.NotAllowed(err)
+		}
+		*f.to = file
+		closers = append(closers, file)
+	}
+	return o, closers, nil
+}
+
+// share reads "2%" or "0.02".
+func share(s string) (float64, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(s), "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || v < 0 || v > 1 {
+		return 0, command.Wrong("--overhead-budget %q: give a share of the target's CPU, as 2%% or 0.02", s)
+	}
+	return v, nil
+}
+
+// explain gives an error of attaching its exit code, and says what to do.
+func explain(err error) error {
+	if errors.Is(err, kernel.ErrNotPermitted) || errors.Is(err, kernel.ErrNotSupported) {
+		return command.NotAllowed(err)
+	}
+	var e *command.Error
+	if errors.As(err, &e) {
+		return err
+	}
+	return command.NotAllowed(err)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/export/flame"
+	"github.com/ragscope/ragscope/internal/export/pprofile"
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+func recordCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "record",
+		Usage: "watch a target for a while and leave the facts in files",
+		Description: `Leaves recording.json, cpu.pb.gz and cpu.svg in a folder and a summary on the screen.
+
+   sudo agent record --target :8000 --duration 60s --out results`,
+		Flags: append(watchFlags(),
+			&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, EnvVars: command.Env("duration"), Value: time.Minute, Usage: "how long; Ctrl-C ends it earlier, and what was seen is kept"},
+			&cli.PathFlag{Name: "out", Aliases: []string{"o"}, EnvVars: command.Env("out"), Value: "results", Usage: "`FOLDER` for the files"},
+		),
+		Action: recordAction,
+	}
+}
+
+func recordAction(c *cli.Context) error {
+	if c.Duration("duration") <= 0 {
+		return command.Wrong("--duration %s: give a time above 0, as 60s", c.Duration("duration"))
+	}
+	out := c.Path("out")
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return command.NotAllowed(fmt.Errorf("--out: %w", err))
+	}
+	w, log, err := start(c, nil)
+	if err != nil {
+		return err
+	}
+	defer w.close(log)
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration("duration"))
+	defer cancel()
+	if err := w.Run(ctx); err != nil {
+		return command.NotAllowed(err)
+	}
+	rec := w.Recording()
+	if err := errors.Join(writeFacts(w, rec, out), w.FlushRequests()); err != nil {
+		return command.NotAllowed(err)
+	}
+	summary(c.App.Writer, rec)
+	fmt.Fprintf(c.App.Writer, "\n%s\n", filepath.Join(out, "recording.json"))
+	return nil
+}
+
+// writeFacts writes the recording and, where stacks were sampled, the flame graphs.
+func writeFacts(w *started, rec *recording.Recording, dir string) error {
+	if tally := w.Tally(); tally != nil {
+		total := tally.Total(time.Now())
+		if samples, _ := total.Totals(); samples > 0 {
+			if err := pprofile.WriteFile(filepath.Join(dir, "cpu.pb.gz"), total); err != nil {
+				return err
+			}
+			if err := flame.WriteFile(filepath.Join(dir, "cpu.svg"), total, flame.Options{Title: rec.Target.Service}); err != nil {
+				return err
+			}
+		}
+	}
+	return recording.Write(filepath.Join(dir, "recording.json"), rec)
+}

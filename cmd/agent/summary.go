@@ -1,0 +1,88 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+// summary prints what a person wants to know first.
+func summary(out io.Writer, r *recording.Recording) {
+	fmt.Fprintf(out, "%s  %s  %s  %.1f s\n\n", r.Target.Service, r.Target.Address, r.Target.Runtime, r.Window.Seconds)
+	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "endpoint\trequests\tp50 ms\tp95 ms\tp99 ms\tCPU ms\tunexplained\twhere the time went\t")
+	for _, e := range r.Endpoints {
+		fmt.Fprintf(t, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.2f\t%.1f %%\t%s\t\n", e.Endpoint, e.Requests,
+			e.Latency.Quantile(.5)*1e3, e.Latency.Quantile(.95)*1e3, e.Latency.Quantile(.99)*1e3,
+			1e3*e.CPUSeconds/float64(max(1, e.Requests)), 100*stageShare(e, "unexplained"), topStages(e))
+	}
+	t.Flush()
+	if len(r.Pools) > 0 {
+		fmt.Fprintln(out)
+		t = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "pool\tunit\topen\tin use\tlimit\tacquisitions\twaited\twait p95 ms\twaiters max\t")
+		for _, p := range r.Pools {
+			var all recording.Dist
+			var got, waited int64
+			for _, w := range p.Waits {
+				all.Merge(w.Dist)
+				got, waited = got+w.Acquisitions, waited+w.Waited
+			}
+			limit := "not reached"
+			if p.Limit > 0 {
+				limit = fmt.Sprint(p.Limit)
+			}
+			fmt.Fprintf(t, "%s %s\t%s\t%d\t%d\t%s\t%d\t%d\t%.1f\t%d\t\n", p.Peer, p.Address, p.Unit, p.OpenMax, p.InUseMax, limit, got, waited, all.Quantile(.95)*1e3, p.WaitersMax)
+		}
+		t.Flush()
+	}
+	fmt.Fprintf(out, "\nprecision %s; cost to the target %.2f %% of its CPU, %.1f µs a request; agent %.1f %% of a core, %d MB\n",
+		r.Overhead.PrecisionMode, 100*r.Overhead.TargetRatio, 1e6*r.Overhead.SecondsPerRequest, 100*r.Overhead.AgentCPURatio, r.Overhead.AgentRSSBytes>>20)
+	lost := uint64(0)
+	for _, l := range r.Losses {
+		if l.Count > 0 {
+			fmt.Fprintf(out, "lost: %s: %s: %d\n", l.Source, l.Reason, l.Count)
+		}
+		lost += l.Count
+	}
+	if lost == 0 {
+		fmt.Fprintln(out, "nothing was lost")
+	}
+	for _, b := range r.Bottlenecks {
+		fmt.Fprintf(out, "%s %s: %s\n", b.Priority, b.Where, b.Recommendation)
+	}
+}
+
+func stageShare(e recording.Endpoint, stage string) float64 {
+	if e.Latency.Sum == 0 {
+		return 0
+	}
+	var sum float64
+	for _, s := range e.Stages {
+		if s.Stage == stage {
+			sum += s.Sum
+		}
+	}
+	return sum / e.Latency.Sum
+}
+
+// topStages names the three largest stages with their share.
+func topStages(e recording.Endpoint) string {
+	stages := slices.Clone(e.Stages)
+	slices.SortFunc(stages, func(a, b recording.Stage) int { return cmp.Compare(b.Sum, a.Sum) })
+	out := ""
+	for _, s := range stages[:min(3, len(stages))] {
+		if e.Latency.Sum > 0 && s.Sum/e.Latency.Sum >= 0.01 {
+			name := s.Stage
+			if s.Peer != "" {
+				name += " " + s.Peer
+			}
+			out += fmt.Sprintf("  %s %.0f %%", name, 100*s.Sum/e.Latency.Sum)
+		}
+	}
+	return out
+}

@@ -1,0 +1,331 @@
+// Package pool follows the pools of a target as they are used: the connections (or HTTP/2
+// streams) to each peer, who has them, and who waits.
+//
+// In: the changes that room request reports, in any order within a few seconds. Out: sizes,
+// limits as seen in practice, waits and holders, as plain values of room recording. It is
+// pure: no I/O, no clock, no goroutine.
+package pool
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/request"
+)
+
+// Pools are the pools of one target since a begin.
+type Pools struct {
+	begin int64 // CLOCK_MONOTONIC, ns
+	byKey map[key]*pool
+}
+
+type key struct {
+	peer    request.Peer
+	streams bool
+}
+
+type connection struct {
+	pid       uint32
+	calls     int // streams; 0 or 1 for connections
+	busySince int64
+	endpoint  string
+}
+
+type pool struct {
+	key               key
+	open              map[uint64]*connection
+	inUse             int
+	openMax, inUseMax int
+	seenLimit         int // open, or in use, while somebody waited
+	toldLimit         int // as the peer says, of one connection
+	creates, timeouts int64
+	create            recording.Dist
+	waits             map[string]*recording.PoolWait
+	held              map[string]float64
+	ticks             []tick
+	waiting           []interval
+	dropped           int64
+	pids              map[uint32]bool
+}
+
+type tick struct{ open, inUse int }
+
+type interval struct{ from, to int64 }
+
+const (
+	maxTicks   = 6 * 3600 // one a second; later seconds are not in the timeline
+	maxWaiting = 1 << 18  // waits kept for the number of waiters
+	maxConns   = 1 << 14
+)
+
+// New starts at a time with no pool known.
+func New(begin int64) *Pools { return &Pools{begin: begin, byKey: map[key]*pool{}} }
+
+// From starts at a time with the connections that are open now and no past.
+func (p *Pools) From(begin int64) *Pools {
+	n := New(begin)
+	for k, old := range p.byKey {
+		q := n.pool(k)
+		q.toldLimit, q.inUse = old.toldLimit, old.inUse
+		for id, c := range old.open {
+			fresh := *c
+			if c.calls > 0 {
+				fresh.busySince = max(begin, c.busySince)
+			}
+			q.open[id] = &fresh
+			q.pids[c.pid] = true
+		}
+		q.mark(n, begin)
+	}
+	return n
+}
+
+func (p *Pools) pool(k key) *pool {
+	q := p.byKey[k]
+	if q == nil {
+		q = &pool{
+			key: k, open: map[uint64]*connection{}, waits: map[string]*recording.PoolWait{},
+			held: map[string]float64{}, pids: map[uint32]bool{},
+		}
+		p.byKey[k] = q
+	}
+	return q
+}
+
+// Apply takes one change.
+func (p *Pools) Apply(c request.Connection) {
+	q := p.pool(key{c.Peer, c.Streams})
+	conn := q.open[c.ID]
+	if conn == nil && c.Change != request.Closed && c.Change != request.Waited {
+		if len(q.open) == maxConns {
+			q.dropped++
+			return
+		}
+		conn = &connection{pid: c.PID}
+		q.open[c.ID] = conn
+		q.pids[c.PID] = true
+	}
+	switch c.Change {
+	case request.Opened:
+		if c.Create > 0 {
+			q.creates++
+			q.create.Observe(float64(c.Create) / 1e9)
+		}
+	case request.Closed:
+		if conn != nil {
+			q.release(conn, c.Time, conn.calls)
+			delete(q.open, c.ID)
+		}
+	case request.Busy:
+		q.acquire(conn, c)
+	case request.Free:
+		q.release(conn, c.Time, 1)
+	case request.Waited:
+		q.waited(c)
+	case request.Limit:
+		q.toldLimit = c.N
+	}
+	q.mark(p, c.Time)
+}
+
+func (q *pool) wait(endpoint string) *recording.PoolWait {
+	w := q.waits[endpoint]
+	if w == nil {
+		w = &recording.PoolWait{Endpoint: endpoint}
+		q.waits[endpoint] = w
+	}
+	return w
+}
+
+func (q *pool) acquire(conn *connection, c request.Connection) {
+	q.settle(conn, c.Time)
+	if conn.calls == 0 || q.key.streams {
+		conn.calls++
+		q.inUse++
+	}
+	conn.busySince, conn.endpoint = c.Time, c.Endpoint
+	q.wait(c.Endpoint).Acquisitions++
+}
+
+// settle credits the holder for the time until now.
+func (q *pool) settle(conn *connection, at int64) {
+	if conn.calls > 0 && at > conn.busySince {
+		q.held[conn.endpoint] += float64(at-conn.busySince) / 1e9 * float64(conn.calls)
+		conn.busySince = at
+	}
+}
+
+func (q *pool) release(conn *connection, at int64, calls int) {
+	q.settle(conn, at)
+	calls = min(calls, conn.calls)
+	conn.calls -= calls
+	q.inUse -= calls
+}
+
+func (q *pool) waited(c request.Connection) {
+	w := q.wait(c.Endpoint)
+	w.Waited++
+	w.Observe(float64(c.End-c.Time) / 1e9)
+	if q.key.streams {
+		q.seenLimit = max(q.seenLimit, q.inUse)
+	} else {
+		q.seenLimit = max(q.seenLimit, len(q.open))
+	}
+	if len(q.waiting) == maxWaiting {
+		q.dropped++
+		return
+	}
+	q.waiting = append(q.waiting, interval{c.Time, c.End})
+}
+
+// mark keeps the largest figures of the second.
+func (q *pool) mark(p *Pools, at int64) {
+	q.openMax, q.inUseMax = max(q.openMax, len(q.open)), max(q.inUseMax, q.inUse)
+	i := int((at - p.begin) / 1e9)
+	if at < p.begin || i >= maxTicks {
+		return
+	}
+	for len(q.ticks) <= i { // seconds without a change go on as the last one ended
+		q.ticks = append(q.ticks, tick{len(q.open), q.inUse})
+	}
+	t := &q.ticks[i]
+	t.open, t.inUse = max(t.open, len(q.open)), max(t.inUse, q.inUse)
+}
+
+// State is a pool at a moment.
+type State struct {
+	Peer               request.Peer
+	Streams            bool
+	Open, InUse, Limit int
+	Pending            int // at the last second: waits are known when they end
+	Creates, Timeouts  int64
+}
+
+// Now returns the pools as they are.
+func (p *Pools) Now(at int64) []State {
+	var out []State
+	for _, q := range p.sorted() {
+		limit, _ := q.limit()
+		s := State{Peer: q.key.peer, Streams: q.key.streams, Open: len(q.open), InUse: q.inUse, Limit: limit, Creates: q.creates, Timeouts: q.timeouts}
+		for i := len(q.waiting) - 1; i >= 0 && q.waiting[i].to > at-2e9; i-- {
+			if w := q.waiting[i]; w.from <= at-1e9 && at-1e9 < w.to {
+				s.Pending++
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (p *Pools) sorted() []*pool {
+	out := make([]*pool, 0, len(p.byKey))
+	for _, q := range p.byKey {
+		out = append(out, q)
+	}
+	slices.SortFunc(out, func(a, b *pool) int {
+		return cmp.Or(cmp.Compare(a.key.peer.System, b.key.peer.System), cmp.Compare(a.key.peer.Address, b.key.peer.Address))
+	})
+	return out
+}
+
+// limit is the largest number that can be in use, and how that is known.
+func (q *pool) limit() (n int, basis string) {
+	switch {
+	case q.key.streams && q.toldLimit > 0:
+		return q.toldLimit * max(1, len(q.open)), "the server's MAX_CONCURRENT_STREAMS"
+	case q.seenLimit > 0 && len(q.pids) > 1:
+		return q.seenLimit, fmt.Sprintf("open while others waited, %d processes together", len(q.pids))
+	case q.seenLimit > 0:
+		return q.seenLimit, "open while others waited"
+	}
+	return 0, "never reached"
+}
+
+// Recording returns the pools' facts up to a time.
+func (p *Pools) Recording(end int64) []recording.Pool {
+	out := []recording.Pool{}
+	for _, q := range p.sorted() {
+		r := recording.Pool{
+			Peer: q.key.peer.System, Address: q.key.peer.Address, Unit: "connections",
+			OpenMax: q.openMax, InUseMax: q.inUseMax, Creates: q.creates, Timeouts: q.timeouts, Create: q.create.Clone(),
+			Waits: []recording.PoolWait{}, Holders: []recording.Holder{},
+		}
+		if q.key.streams {
+			r.Unit = "streams"
+		}
+		r.Limit, r.LimitBasis = q.limit()
+		for _, w := range q.waits {
+			c := *w
+			c.Dist = w.Clone()
+			r.Waits = append(r.Waits, c)
+		}
+		slices.SortFunc(r.Waits, func(a, b recording.PoolWait) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
+		r.Holders = q.holders(end)
+		r.Timeline, r.WaitersMax = q.timeline(p.begin, end)
+		if q.dropped > 0 {
+			r.Extra = map[string]any{"dropped": q.dropped}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func (q *pool) holders(end int64) []recording.Holder {
+	out := []recording.Holder{}
+	held := map[string]float64{}
+	for e, s := range q.held {
+		held[e] = s
+	}
+	for _, c := range q.open {
+		if c.calls > 0 && end > c.busySince {
+			held[c.endpoint] += float64(end-c.busySince) / 1e9 * float64(c.calls)
+		}
+	}
+	for e, s := range held {
+		out = append(out, recording.Holder{Endpoint: e, Seconds: s})
+	}
+	slices.SortFunc(out, func(a, b recording.Holder) int {
+		return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	return out
+}
+
+// timeline puts the waiters of each second beside what was open and in use.
+func (q *pool) timeline(begin, end int64) ([]recording.PoolTick, int) {
+	n := min(int((end-begin)/1e9)+1, maxTicks)
+	out := make([]recording.PoolTick, max(0, n))
+	for i := range out {
+		out[i].T = float64(i)
+		t := tick{len(q.open), q.inUse}
+		if i < len(q.ticks) {
+			t = q.ticks[i]
+		}
+		out[i].Open, out[i].InUse = t.open, t.inUse
+	}
+	type edge struct {
+		at    int64
+		delta int
+	}
+	edges := make([]edge, 0, 2*len(q.waiting))
+	for _, w := range q.waiting {
+		edges = append(edges, edge{w.from, 1}, edge{w.to, -1})
+	}
+	slices.SortFunc(edges, func(a, b edge) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.delta, b.delta))
+	})
+	most, now, second := 0, 0, 0
+	for _, e := range edges {
+		i := int((e.at - begin) / 1e9)
+		for ; second < i && second < len(out); second++ { // who waits on into the next seconds
+			out[second].Waiting = max(out[second].Waiting, now)
+		}
+		now += e.delta
+		most = max(most, now)
+		if i >= 0 && i < len(out) {
+			out[i].Waiting = max(out[i].Waiting, now)
+		}
+	}
+	return out, most
+}

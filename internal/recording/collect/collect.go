@@ -1,0 +1,298 @@
+// Package collect gathers the facts of one stretch of time into a recording.
+//
+// In: finished requests, calls and pool changes of room request. Out: the endpoints, pools and
+// timeline of a recording.Recording; the rest (target, host, memory, backends, losses,
+// overhead) is put in by who knows it. It is pure: no I/O, no clock, no goroutine.
+package collect
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+
+	"github.com/ragscope/ragscope/internal/pool"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/request"
+)
+
+// Collector is one stretch of time.
+type Collector struct {
+	begin     int64 // CLOCK_MONOTONIC, ns
+	pools     *pool.Pools
+	endpoints map[string]*endpoint
+	ticks     []*second
+	calls     int64 // of no request
+}
+
+type endpoint struct {
+	fact   recording.Endpoint
+	stages map[[2]string]*recording.Stage
+	calls  map[[2]string]*recording.Call
+	models map[string]bool
+	perReq map[[2]string]float64 // scratch: seconds of one request by stage
+}
+
+type second struct {
+	requests, errors, active int64
+	latency                  recording.Dist
+	stages                   map[string]float64
+	cpu                      float64
+}
+
+// maxTicks bounds the timeline: 6 hours; later seconds are in the figures, not in the timeline.
+const maxTicks = 6 * 3600
+
+// New begins at a time; pools are those that are open then, nil for none.
+func New(begin int64, pools *pool.Pools) *Collector {
+	if pools == nil {
+		pools = pool.New(begin)
+	} else {
+		pools = pools.From(begin)
+	}
+	return &Collector{begin: begin, pools: pools, endpoints: map[string]*endpoint{}}
+}
+
+// Pools returns the pools of the stretch.
+func (c *Collector) Pools() *pool.Pools { return c.pools }
+
+func (c *Collector) endpoint(name string) *endpoint {
+	e := c.endpoints[name]
+	if e == nil {
+		e = &endpoint{
+			fact:   recording.Endpoint{Endpoint: name, Status: map[string]int64{}},
+			stages: map[[2]string]*recording.Stage{}, calls: map[[2]string]*recording.Call{},
+			models: map[string]bool{}, perReq: map[[2]string]float64{},
+		}
+		c.endpoints[name] = e
+	}
+	return e
+}
+
+// Request adds a finished request. One that ended before the stretch is not of it.
+func (c *Collector) Request(r *request.Request) {
+	if r.Last < c.begin {
+		return
+	}
+	e := c.endpoint(r.Endpoint)
+	f := &e.fact
+	f.Requests++
+	if len(r.Missing) > 0 {
+		f.Incomplete++
+	}
+	f.Status[status(r.Status)]++
+	f.Latency.Observe(float64(r.Total()) / 1e9)
+	if r.First > 0 {
+		f.FirstByte.Observe(float64(r.First-r.Start) / 1e9)
+	}
+	f.CPUSeconds += float64(r.CPU) / 1e9
+	f.OffCPUSeconds += float64(r.OffCPU) / 1e9
+	f.Overlapped += float64(r.Overlap) / 1e9
+	e.addStages(r)
+	for _, k := range r.Calls {
+		e.addCall(k)
+	}
+	c.tick(r, e)
+}
+
+func status(code int) string {
+	if code == 0 {
+		return "none"
+	}
+	return strconv.Itoa(code)
+}
+
+func (e *endpoint) addStages(r *request.Request) {
+	clear(e.perReq)
+	for _, s := range r.Spans {
+		e.perReq[[2]string{s.Stage, s.Peer}] += float64(s.End-s.Start) / 1e9
+	}
+	for k, seconds := range e.perReq {
+		s := e.stages[k]
+		if s == nil {
+			s = &recording.Stage{Stage: k[0], Peer: k[1]}
+			e.stages[k] = s
+		}
+		s.Requests++
+		s.Observe(seconds)
+	}
+}
+
+func (e *endpoint) addCall(k *request.Call) {
+	key := [2]string{k.Peer.System, k.Operation}
+	c := e.calls[key]
+	if c == nil {
+		c = &recording.Call{Peer: key[0], Operation: key[1]}
+		e.calls[key] = c
+	}
+	c.Count++
+	if k.Error != "" {
+		c.Errors++
+	}
+	if k.LastArrived > k.Sent {
+		c.Latency.Observe(float64(k.LastArrived-k.Sent) / 1e9)
+		c.FirstByte.Observe(float64(k.FirstArrived-k.Sent) / 1e9)
+	}
+	if k.PoolWait > 0 {
+		c.PoolWait.Observe(float64(k.PoolWait) / 1e9)
+	}
+	e.fact.Cache.Hits += int64(min(k.Hits, k.Lookups))
+	e.fact.Cache.Misses += int64(max(0, k.Lookups-k.Hits))
+	if k.LLM != nil && k.LLM.Operation != "embeddings" {
+		e.addLLM(k)
+	}
+}
+
+func (e *endpoint) addLLM(k *request.Call) {
+	m := k.LLM
+	f := e.fact.LLM
+	if f == nil {
+		f = &recording.LLM{TokensFrom: "protocol"}
+		e.fact.LLM = f
+	}
+	f.Streams++
+	f.Operation = m.Operation
+	e.models[m.Model] = true
+	f.InputTokens += int64(m.InputTokens)
+	f.OutputTokens += int64(m.OutputTokens)
+	if !m.FromProtocol {
+		f.TokensFrom = "chunks"
+	}
+	if len(m.Tokens) == 0 {
+		return
+	}
+	f.TimeToFirstToken.Observe(float64(m.Tokens[0]-k.Sent) / 1e9)
+	for i := 1; i < len(m.Tokens); i++ {
+		f.TimePerToken.Observe(float64(m.Tokens[i]-m.Tokens[i-1]) / 1e9)
+	}
+}
+
+func (c *Collector) at(t int64) *second {
+	i := int((t - c.begin) / 1e9)
+	if i < 0 || i >= maxTicks {
+		return nil
+	}
+	for len(c.ticks) <= i {
+		c.ticks = append(c.ticks, &second{stages: map[string]float64{}})
+	}
+	return c.ticks[i]
+}
+
+// tick adds the request to the second in which it ended.
+func (c *Collector) tick(r *request.Request, e *endpoint) {
+	s := c.at(r.Last)
+	if s == nil {
+		return
+	}
+	s.requests++
+	if r.Status >= 500 || r.Status == 0 {
+		s.errors++
+	}
+	s.latency.Observe(float64(r.Total()) / 1e9)
+	for k, seconds := range e.perReq {
+		name := k[0]
+		if k[1] != "" {
+			name += " " + k[1]
+		}
+		s.stages[name] += seconds
+	}
+}
+
+// Call adds a finished call that is in no request's list.
+func (c *Collector) Call(k *request.Call) {
+	if k.LastRead < c.begin {
+		return
+	}
+	if k.Endpoint == "" {
+		c.calls++
+		return
+	}
+	c.endpoint(k.Endpoint).addCall(k)
+}
+
+// Connection passes a pool change on.
+func (c *Collector) Connection(k request.Connection) { c.pools.Apply(k) }
+
+// Sample notes the requests under way and the cores that the target uses, at a time.
+func (c *Collector) Sample(at int64, active int64, cores float64) {
+	if s := c.at(at); s != nil {
+		s.active = max(s.active, active)
+		s.cpu = cores
+	}
+}
+
+// Begin is where the stretch begins, on CLOCK_MONOTONIC in ns.
+func (c *Collector) Begin() int64 { return c.begin }
+
+// Requests is the number of requests that ended in the stretch.
+func (c *Collector) Requests() (n int64) {
+	for _, e := range c.endpoints {
+		n += e.fact.Requests
+	}
+	return n
+}
+
+// Orphans is the number of calls that belonged to no request.
+func (c *Collector) Orphans() int64 { return c.calls }
+
+// Fill puts the stretch's endpoints, pools and timeline into r.
+func (c *Collector) Fill(r *recording.Recording, end int64) {
+	r.Endpoints = []recording.Endpoint{}
+	for _, e := range c.endpoints {
+		r.Endpoints = append(r.Endpoints, e.recording())
+	}
+	slices.SortFunc(r.Endpoints, func(a, b recording.Endpoint) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
+	r.Pools = c.pools.Recording(end)
+	for i, s := range c.ticks {
+		r.Timeline = append(r.Timeline, recording.Tick{
+			T: float64(i), Requests: s.requests, Errors: s.errors, Active: s.active,
+			P50: s.latency.Quantile(.5), P95: s.latency.Quantile(.95), Max: s.latency.Max, CPU: s.cpu, Stages: copied(s.stages),
+		})
+	}
+}
+
+func copied(m map[string]float64) map[string]float64 {
+	out := make(map[string]float64, len(m))
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+func (e *endpoint) recording() recording.Endpoint {
+	f := e.fact
+	f.Status = map[string]int64{}
+	for k, n := range e.fact.Status {
+		f.Status[k] = n
+	}
+	f.Latency, f.FirstByte = f.Latency.Clone(), f.FirstByte.Clone()
+	f.Stages, f.Calls = []recording.Stage{}, []recording.Call{}
+	for _, s := range e.stages {
+		c := *s
+		c.Dist = s.Clone()
+		f.Stages = append(f.Stages, c)
+	}
+	slices.SortFunc(f.Stages, func(a, b recording.Stage) int {
+		return cmp.Or(cmp.Compare(a.Stage, b.Stage), cmp.Compare(a.Peer, b.Peer))
+	})
+	for _, k := range e.calls {
+		c := *k
+		c.Latency, c.FirstByte, c.PoolWait = k.Latency.Clone(), k.FirstByte.Clone(), k.PoolWait.Clone()
+		if f.Requests > 0 {
+			c.PerRequest = float64(c.Count) / float64(f.Requests)
+		}
+		f.Calls = append(f.Calls, c)
+	}
+	slices.SortFunc(f.Calls, func(a, b recording.Call) int {
+		return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Operation, b.Operation))
+	})
+	if e.fact.LLM != nil {
+		m := *e.fact.LLM
+		m.TimeToFirstToken, m.TimePerToken = m.TimeToFirstToken.Clone(), m.TimePerToken.Clone()
+		for name := range e.models {
+			m.Models = append(m.Models, name)
+		}
+		slices.Sort(m.Models)
+		f.LLM = &m
+	}
+	return f
+}

@@ -1,0 +1,95 @@
+package collect
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+
+	"github.com/ragscope/ragscope/internal/request"
+)
+
+// Lines writes one JSON line a request: the --requests file.
+type Lines struct {
+	w   *bufio.Writer
+	enc *json.Encoder
+	err error
+}
+
+// NewLines writes to w; Flush at the end.
+func NewLines(w io.Writer) *Lines {
+	b := bufio.NewWriterSize(w, 1<<16)
+	return &Lines{w: b, enc: json.NewEncoder(b)}
+}
+
+type line struct {
+	ID       string      `json:"id"`
+	Endpoint string      `json:"endpoint"`
+	Status   int         `json:"status"`
+	PID      uint32      `json:"pid"`
+	Start    float64     `json:"start"` // seconds on CLOCK_MONOTONIC, as all times here
+	Seconds  float64     `json:"seconds"`
+	Stages   []lineStage `json:"stages"`
+	Calls    []lineCall  `json:"calls"`
+	Complete bool        `json:"complete"`
+	Missing  []string    `json:"missing,omitempty"`
+}
+
+type lineStage struct {
+	Stage   string  `json:"stage"`
+	Peer    string  `json:"peer,omitempty"`
+	Seconds float64 `json:"seconds"`
+}
+
+type lineCall struct {
+	Peer         string  `json:"peer"`
+	Operation    string  `json:"operation"`
+	Connection   uint64  `json:"connection"`
+	Intent       float64 `json:"intent"`
+	Sent         float64 `json:"sent"`
+	FirstArrived float64 `json:"first_arrived"`
+	LastArrived  float64 `json:"last_arrived"`
+	FirstRead    float64 `json:"first_read"`
+	LastRead     float64 `json:"last_read"`
+	PoolWait     float64 `json:"pool_wait"`
+	Basis        string  `json:"basis"`
+	Error        string  `json:"error,omitempty"`
+}
+
+func seconds(ns int64) float64 { return float64(ns) / 1e9 }
+
+// Write adds a request. The first error is kept and returned by Flush.
+func (l *Lines) Write(r *request.Request) {
+	if l.err != nil {
+		return
+	}
+	out := line{
+		ID: r.ID, Endpoint: r.Endpoint, Status: r.Status, PID: r.PID, Start: seconds(r.Start), Seconds: seconds(r.Total()),
+		Stages: []lineStage{}, Calls: []lineCall{}, Complete: len(r.Missing) == 0, Missing: r.Missing,
+	}
+	sums := map[[2]string]int64{}
+	for _, s := range r.Spans {
+		sums[[2]string{s.Stage, s.Peer}] += s.End - s.Start
+	}
+	for _, stage := range request.Stages {
+		for k, ns := range sums {
+			if k[0] == stage {
+				out.Stages = append(out.Stages, lineStage{k[0], k[1], seconds(ns)})
+			}
+		}
+	}
+	for _, k := range r.Calls {
+		out.Calls = append(out.Calls, lineCall{
+			k.Peer.System, k.Operation, k.Connection, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
+			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), k.Basis, k.Error,
+		})
+	}
+	l.err = l.enc.Encode(out)
+}
+
+// Flush writes what is buffered and returns the first error of all writes.
+func (l *Lines) Flush() error {
+	if err := l.w.Flush(); l.err == nil {
+		l.err = err
+	}
+	return l.err
+}

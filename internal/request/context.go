@@ -1,0 +1,123 @@
+package request
+
+// A node is one execution context from its birth on: a contextvars.Context, or the thread of
+// a worker without one. Addresses are reused at once, so nodes point to nodes, and only the
+// newest birth of an address is found by it.
+type node struct {
+	parent  *node
+	live    *live // the request that this context was made for; children inherit
+	kids    []*node
+	steps   []step      // the newest, bounded by maxSteps
+	lastIO  int64       // its last send, or its last response: what it wants next begins after this
+	orphans []*exchange // calls it made before we knew whose it is
+	born    int64       // 0: it was there before us
+}
+
+// A step is one stretch in which a thread ran a context without leaving it. end is 0 while
+// it runs.
+type step struct {
+	start, end   int64
+	turn, endsIn uint32 // the loop's turn at start and end
+	loop         bool   // on an event loop's thread, else on a worker thread
+	first        bool   // the first step of its context: a timer, a callback or a new task
+}
+
+type contextKey struct {
+	pid     uint32
+	address uint64
+}
+
+const (
+	maxSteps    = 512 // of one context; a pool wait looks back over a few
+	maxKids     = 64  // of one context, for the same look back
+	maxDepth    = 16  // ancestors searched: middleware, wait_for, gather and more fit
+	maxContexts = 1 << 16
+)
+
+// contexts finds nodes by address.
+type contexts struct {
+	byKey map[contextKey]*node
+	ring  []contextKey // in order of birth, to forget the oldest
+	next  int
+}
+
+func newContexts() contexts {
+	return contexts{byKey: map[contextKey]*node{}, ring: make([]contextKey, maxContexts)}
+}
+
+// at returns the node of an address, making an unborn one where we did not see its birth.
+func (c *contexts) at(pid uint32, address uint64) *node {
+	if address == 0 {
+		return nil
+	}
+	k := contextKey{pid, address}
+	n := c.byKey[k]
+	if n == nil {
+		n = &node{}
+		c.put(k, n)
+	}
+	return n
+}
+
+// birth gives the address a new node.
+func (c *contexts) birth(pid uint32, address uint64, parent *node, t int64) *node {
+	n := &node{parent: parent, born: t}
+	c.put(contextKey{pid, address}, n)
+	if parent != nil {
+		if len(parent.kids) == maxKids {
+			parent.kids = append(parent.kids[:0], parent.kids[maxKids/2:]...)
+		}
+		parent.kids = append(parent.kids, n)
+	}
+	return n
+}
+
+func (c *contexts) put(k contextKey, n *node) {
+	if _, known := c.byKey[k]; !known {
+		if old := c.ring[c.next]; old != (contextKey{}) {
+			delete(c.byKey, old)
+		}
+		c.ring[c.next] = k
+		c.next = (c.next + 1) % len(c.ring)
+	}
+	c.byKey[k] = n
+}
+
+// owner returns the request that the context works for.
+func (n *node) owner() *live {
+	for depth := 0; n != nil && depth < maxDepth; depth++ {
+		if n.live != nil {
+			return n.live
+		}
+		n = n.parent
+	}
+	return nil
+}
+
+// top returns the outermost ancestor that belongs to the same request.
+func (n *node) top() *node {
+	for depth := 0; n.live == nil && n.parent != nil && depth < maxDepth; depth++ {
+		n = n.parent
+	}
+	return n
+}
+
+func (n *node) begin(s step) {
+	s.first = len(n.steps) == 0
+	if len(n.steps) == maxSteps {
+		n.steps = append(n.steps[:0], n.steps[maxSteps/2:]...)
+	}
+	n.steps = append(n.steps, s)
+}
+
+// didIO notes that the context sent or received something, here and in the ancestors that
+// wait for it.
+func (n *node) didIO(t int64) {
+	for depth := 0; n != nil && depth < maxDepth; depth++ {
+		n.lastIO = max(n.lastIO, t)
+		if n.live != nil {
+			return
+		}
+		n = n.parent
+	}
+}

@@ -1,0 +1,356 @@
+package request
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/protocol/http2"
+	"github.com/ragscope/ragscope/internal/protocol/qdrant"
+)
+
+// gRPC puts all calls of a channel on one connection, and whichever thread owns the transport
+// writes them. So a call is known in three moments, which are joined here:
+//
+//	wish   AioChannel.call: the caller's context and the method
+//	start  unary_unary: the hand-over to C-core, in a context made for the call; the message's head
+//	stream HEADERS on the wire; its DATA begins with the message's head again
+//
+// A stream belongs to (1) the newest started call of the context that wrote it, else (2) the
+// oldest started call with the same first bytes, else (3) the oldest one. Each link keeps that
+// basis; links by order alone are uncertain.
+
+// stub is what a process has called and not yet sent.
+type stub struct {
+	wishes  []wish
+	started []*started
+}
+
+type wish struct {
+	at     int64
+	node   *node
+	method string
+}
+
+// started is a call handed to C-core that has no stream yet.
+type started struct {
+	at     int64
+	wished int64
+	node   *node
+	method string
+	print  string // first bytes of the message
+}
+
+const (
+	maxStarted  = 4096
+	fingerprint = 48
+	grpcPrefix  = 5 // compressed flag and length before the message
+)
+
+// channel is the HTTP/2 side of an outbound connection.
+type channel struct {
+	request, response *http2.Decoder
+	streams           map[uint32]*stream
+	limit             int // MAX_CONCURRENT_STREAMS as the server said; 0: not seen
+	lastEnd           int64
+}
+
+// stream is one call on it.
+type stream struct {
+	x       *exchange
+	waiting bool // its HEADERS had no context: the DATA tells whose it is
+	sent    int64
+	path    string
+	ref     int64 // where the header table keeps the path
+}
+
+func (t *Tracker) stub(pid uint32) *stub {
+	s := t.grpc[pid]
+	if s == nil {
+		s = &stub{}
+		t.grpc[pid] = s
+	}
+	return s
+}
+
+func (t *Tracker) onGRPCCall(e *event.Event) {
+	s := t.stub(e.PID)
+	if len(s.wishes) == maxStarted {
+		s.wishes = slices.Delete(s.wishes, 0, maxStarted/2)
+		t.lose("grpc", "calls that never started")
+	}
+	s.wishes = append(s.wishes, wish{e.Time, t.contexts.at(e.PID, e.Context), cString(e.Head)})
+}
+
+func cString(b []byte) string {
+	if i := slices.Index(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+func (t *Tracker) onGRPCStart(e *event.Event) {
+	s := t.stub(e.PID)
+	n := t.contexts.at(e.PID, e.Context)
+	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)])}
+	if i := s.wishOf(n); i >= 0 {
+		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
+		s.wishes = slices.Delete(s.wishes, i, i+1)
+	}
+	// A new call in the same context: the older one is gone, it ended before it got a stream.
+	s.started = slices.DeleteFunc(s.started, func(o *started) bool { return o.node == n && n != nil })
+	if len(s.started) == maxStarted {
+		s.started = slices.Delete(s.started, 0, maxStarted/2)
+		t.lose("grpc", "calls that never got a stream")
+	}
+	s.started = append(s.started, k)
+}
+
+// wishOf finds the oldest wish of the context or of one that it was made by.
+func (s *stub) wishOf(n *node) int {
+	for depth := 0; n != nil && depth < 6; depth++ {
+		if i := slices.IndexFunc(s.wishes, func(w wish) bool { return w.node == n }); i >= 0 {
+			return i
+		}
+		n = n.parent
+	}
+	return -1
+}
+
+func (t *Tracker) onFrames(e *event.Event) {
+	c := t.outbound(e)
+	if c.channel == nil {
+		c.channel = &channel{
+			request: http2.NewDecoder(c.midway), response: http2.NewDecoder(c.midway),
+			streams: map[uint32]*stream{},
+		}
+	}
+	if e.Has(event.Desync) {
+		t.lose("grpc", "frame boundary lost")
+	}
+	whole := e.EachFrame(func(f event.Frame) {
+		if e.Has(event.Sent) {
+			t.frameSent(c, e, f)
+		} else {
+			t.frameReceived(c, e, f)
+		}
+	})
+	if !whole {
+		t.lose("grpc", "frames not understood")
+	}
+}
+
+// frame is f as room protocol sees it.
+func frame(f event.Frame) http2.Frame {
+	return http2.Frame{Length: int(f.Length), Type: f.Type, Flags: f.Flags, Stream: f.Stream, Payload: f.Payload}
+}
+
+// decode reads a header block; blocks over several frames are rare in gRPC and count as cut.
+func decode(d *http2.Decoder, f event.Frame) http2.Fields {
+	block, cut, _ := frame(f).Block()
+	return d.Decode(block, cut || f.Flags&http2.EndHeaders == 0)
+}
+
+func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
+	ch := c.channel
+	switch f.Type {
+	case http2.Headers:
+		fields := decode(ch.request, f)
+		if len(ch.streams) >= maxStreams {
+			t.lose("grpc", "more than 4,096 streams on a connection")
+			return
+		}
+		s := &stream{sent: e.Time, path: fields.Path, ref: fields.Ref}
+		ch.streams[f.Stream] = s
+		if k := t.stub(c.pid).byContext(t.contexts.at(e.PID, e.Context)); k != nil {
+			t.open(c, s, k, "context", e)
+			return
+		}
+		s.waiting = true
+	case http2.Data:
+		s := ch.streams[f.Stream]
+		if s == nil {
+			return
+		}
+		if s.waiting {
+			s.waiting = false
+			t.link(c, s, f.Payload, e)
+		}
+		if s.x != nil && s.x.call.FirstArrived == 0 {
+			s.x.call.Sent, s.x.from = e.Time, e.Time
+		}
+	case http2.RSTStream:
+		t.endStream(c, f.Stream, e, "cancelled")
+	}
+}
+
+const maxStreams = 4096
+
+// byContext takes the newest started call of a context.
+func (s *stub) byContext(n *node) *started {
+	if n == nil {
+		return nil
+	}
+	for i := len(s.started) - 1; i >= 0; i-- {
+		if k := s.started[i]; k.node == n {
+			s.started = slices.Delete(s.started, i, i+1)
+			return k
+		}
+	}
+	return nil
+}
+
+// link finds the call of a stream by the head of its message.
+func (t *Tracker) link(c *outbound, s *stream, data []byte, e *event.Event) {
+	stub := t.stub(c.pid)
+	if len(data) > grpcPrefix {
+		print := string(data[grpcPrefix:min(len(data), grpcPrefix+fingerprint)])
+		for i, k := range stub.started {
+			if len(k.print) > 0 && (k.print == print || len(print) < len(k.print) && k.print[:len(print)] == print) {
+				stub.started = slices.Delete(stub.started, i, i+1)
+				t.open(c, s, k, "fingerprint", e)
+				return
+			}
+		}
+	}
+	if len(stub.started) > 0 {
+		k := stub.started[0]
+		stub.started = stub.started[1:]
+		t.open(c, s, k, "order", e)
+		return
+	}
+	t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)
+}
+
+// open makes the stream a call.
+func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *event.Event) {
+	method := k.method
+	if method == "" {
+		method = s.path
+	} else if s.path == "" && basis != "order" {
+		c.channel.request.Learn(s.ref, method)
+	}
+	if method == "" {
+		method = "unknown (joined midway)"
+	}
+	system := "grpc"
+	op := method
+	if name, ok := qdrant.Operation(method); ok {
+		system, op = "qdrant", name
+	}
+	if c.peer.System == "" {
+		c.peer = Peer{System: system, Address: c.remote.String()}
+		t.connection(c, e.Time, Opened, nil)
+		if c.channel.limit > 0 {
+			t.streamLimit(c, e.Time)
+		}
+	}
+	s.x = &exchange{node: k.node, live: k.node.owner(), answers: 1, from: e.Time}
+	s.x.call = &Call{
+		Peer: c.peer, Operation: op, Connection: c.id, PID: c.pid, Basis: basis,
+		Intent: k.wished, Sent: e.Time,
+	}
+	if l := s.x.live; l == nil {
+		s.x.call.Basis = ""
+	}
+	t.attach(s.x)
+	t.streamWait(c, s, k)
+	t.connection(c, s.sent, Busy, s.x.live)
+	k.node.didIO(e.Time)
+}
+
+// streamWait claims the time between start and HEADERS as a wait for a free stream where the
+// server's limit was reached, or, where the limit is not known, where a stream ended meanwhile.
+func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
+	wait := s.sent - k.at
+	ch := c.channel
+	full := ch.limit > 0 && len(ch.streams) >= ch.limit
+	if ch.limit == 0 {
+		full = ch.lastEnd > k.at && wait > int64(1e6)
+	}
+	if !full || wait < minStreamWait || ch.lastEnd < k.at {
+		return
+	}
+	s.x.call.PoolWaitStart, s.x.call.PoolWait = k.at, wait
+	if l := s.x.live; l != nil {
+		l.add(poolWait, k.at, s.sent, c.peer.System, nil)
+		t.connection(c, k.at, Waited, l, s.sent)
+	}
+}
+
+const minStreamWait = 300_000 // ns: the hand-over to C-core itself takes 0.1–0.2 ms
+
+func (t *Tracker) frameReceived(c *outbound, e *event.Event, f event.Frame) {
+	ch := c.channel
+	switch f.Type {
+	case http2.Settings:
+		if n, ok := frame(f).MaxStreams(); ok {
+			ch.limit = int(min(n, 1<<20))
+			if c.peer.System != "" {
+				t.streamLimit(c, e.Time)
+			}
+		}
+		return
+	case http2.GoAway:
+		return
+	}
+	s := ch.streams[f.Stream]
+	if s == nil {
+		if f.Type == http2.Headers {
+			decode(ch.response, f) // keeps the table right
+		}
+		return
+	}
+	failed := ""
+	switch f.Type {
+	case http2.Headers:
+		if status := decode(ch.response, f).GRPCStatus; status > 0 {
+			failed = "grpc-status " + strconv.Itoa(status)
+		}
+	case http2.RSTStream:
+		failed = "reset by the server"
+	case http2.Data:
+	default:
+		return
+	}
+	if s.x != nil {
+		s.x.arrive(e)
+		if failed != "" {
+			s.x.call.Error = failed
+		}
+	}
+	if f.Type == http2.RSTStream || f.Flags&http2.EndStream != 0 {
+		t.endStream(c, f.Stream, e, "")
+	}
+}
+
+func (t *Tracker) streamLimit(c *outbound, at int64) {
+	t.sink.Connection(Connection{Time: at, Change: Limit, PID: c.pid, Peer: c.peer, ID: c.id, Streams: true, N: c.channel.limit})
+}
+
+func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed string) {
+	s := c.channel.streams[id]
+	if s == nil {
+		return
+	}
+	delete(c.channel.streams, id)
+	c.channel.lastEnd = e.Time
+	if s.x == nil {
+		return
+	}
+	if failed != "" {
+		s.x.call.Error = failed
+	}
+	s.x.node.didIO(e.Time)
+	t.complete(s.x)
+	t.connection(c, e.Time, Free, s.x.live)
+}
+
+func (t *Tracker) closeChannel(c *outbound, at int64) {
+	for id, s := range c.channel.streams {
+		if s.x != nil {
+			s.x.call.Error = "connection closed without an answer"
+		}
+		t.endStream(c, id, &event.Event{Time: at}, "")
+	}
+}

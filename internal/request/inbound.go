@@ -1,0 +1,286 @@
+package request
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/protocol"
+	"github.com/ragscope/ragscope/internal/protocol/http1"
+	"github.com/ragscope/ragscope/internal/protocol/llm"
+)
+
+// inbound is a connection that the target accepted.
+type inbound struct {
+	pid         uint32
+	syn, accept int64
+	midway      bool
+	requests    *http1.Stream
+	responses   *http1.Stream
+	open        *live // the request being read or answered
+	queue       []*live
+	served      int
+	last        int64 // last byte sent
+	ignore      bool  // the agent's own, an upgrade, or a protocol that is not HTTP/1
+}
+
+// agentName is the User-Agent of the agent's own requests: they are not counted.
+const agentName = "ragscope-agent"
+
+func (t *Tracker) inbound(e *event.Event) *inbound {
+	c := t.in[e.Sock]
+	if c == nil {
+		c = &inbound{pid: e.PID, requests: http1.NewRequests(), responses: http1.NewResponses()}
+		t.in[e.Sock] = c
+	}
+	return c
+}
+
+func (t *Tracker) onInboundConn(e *event.Event) {
+	c := t.inbound(e)
+	c.midway = e.Has(event.Midway)
+	if !c.midway {
+		c.syn = e.Time
+	}
+}
+
+func (t *Tracker) onAccept(e *event.Event) {
+	if c := t.in[e.Sock]; c != nil && c.accept == 0 {
+		c.accept, c.pid = e.Time, e.PID
+	}
+}
+
+func (t *Tracker) onInboundRecv(e *event.Event) {
+	c := t.inbound(e)
+	c.pid = e.PID
+	if c.ignore || e.Len == 0 {
+		return
+	}
+	th := t.thread(e)
+	for _, m := range c.requests.Feed(protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}) {
+		if m.Begin {
+			t.begin(c, th, e, m)
+		}
+	}
+	if l := newest(c); l != nil {
+		l.BytesIn += int64(e.Len)
+		if l.Read != e.Time { // more of a body: it waited in the socket as well
+			if e.Arrive > l.Read {
+				l.add(receiveQueue, e.Arrive, e.Time, "", nil)
+			}
+		}
+		t.lend(th, l, e.Time)
+	}
+}
+
+func newest(c *inbound) *live {
+	if n := len(c.queue); n > 0 {
+		return c.queue[n-1]
+	}
+	return c.open
+}
+
+func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
+	msg := m.Message
+	if msg.UserAgent == agentName || msg.Proto == "HTTP/2.0" {
+		c.ignore = true
+		if msg.Proto == "HTTP/2.0" {
+			t.lose("inbound", "HTTP/2 connection: not followed yet")
+		}
+		return
+	}
+	path, _, _ := strings.Cut(msg.Target, "?")
+	l := &live{conn: c}
+	l.Request = Request{
+		PID: e.PID, Method: msg.Method, Path: path, ID: msg.RequestID,
+		Endpoint: t.opts.Endpoint(e.PID, msg.Method, path), Upgrade: msg.Upgrade, Read: e.Time,
+	}
+	if l.ID == "" {
+		l.ID = msg.TraceParent
+	}
+	l.reader = &node{live: l}
+	l.timeArrival(c, e)
+	if msg.Method == "HEAD" {
+		c.responses.NextHasNoBody()
+	}
+	c.served++
+	t.active++
+	t.counts[l.Endpoint]++
+	if c.open == nil {
+		c.open = l
+	} else {
+		c.queue = append(c.queue, l)
+		if len(c.queue) > maxPipelined {
+			t.lose("inbound", "more than 64 pipelined requests")
+			c.queue = c.queue[1:]
+		}
+	}
+	th.reading = reading{live: l, address: e.Context}
+	if t.opts.Late(e.PID) {
+		th.reading.address = 0 // uvloop reads first and enters the connection's context then
+	}
+	if e.Context == 0 {
+		th.serving = l
+	}
+}
+
+const maxPipelined = 64
+
+// timeArrival sets where the request's time begins, and its first two stages.
+func (l *live) timeArrival(c *inbound, e *event.Event) {
+	l.Arrive = e.Arrive
+	if l.Arrive == 0 || l.Arrive > e.Time {
+		l.Arrive = e.Time
+		if !c.midway || c.served > 0 {
+			l.miss("arrival not seen: it was read together with what came before")
+		}
+	}
+	l.Start = l.Arrive
+	if c.served == 0 && c.syn != 0 {
+		l.Syn, l.Accept = c.syn, c.accept
+		if c.accept > l.Arrive {
+			l.Start = c.syn
+			l.add(acceptQueue, c.syn, c.accept, "", nil)
+			l.add(receiveQueue, c.accept, e.Time, "", nil)
+			return
+		}
+	}
+	l.add(receiveQueue, l.Arrive, e.Time, "", nil)
+}
+
+// lend runs the thread on behalf of a request whose bytes it has just moved, until it enters
+// another context.
+func (t *Tracker) lend(th *thread, l *live, at int64) {
+	if th.current != nil && th.current.owner() == l {
+		return
+	}
+	t.pause(th, at)
+	if l.answered {
+		return
+	}
+	th.current, th.since = l.reader, at
+}
+
+func (t *Tracker) onInboundSend(e *event.Event) {
+	c := t.inbound(e)
+	if c.ignore {
+		return
+	}
+	th := t.thread(e)
+	events := c.responses.Feed(protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail})
+	l := c.open
+	if l == nil {
+		t.lose("inbound", "response without its request: connection joined midway")
+		return
+	}
+	t.bindByResponse(l, e)
+	for _, m := range events {
+		if l = c.open; l == nil {
+			break
+		}
+		if m.Begin && m.Message != nil {
+			l.answer(m, e)
+		}
+		if m.End {
+			t.split(th, e.Time)
+			l.sent(e)
+			t.finish(l, e.Time)
+		}
+	}
+	if l = c.open; l != nil {
+		l.sent(e)
+		t.split(th, e.Time)
+	}
+}
+
+func (l *live) answer(m http1.Event, e *event.Event) {
+	l.Status = m.Message.Status
+	if l.First == 0 {
+		l.First = e.Time
+	}
+	l.SSE = strings.HasPrefix(m.Message.ContentType, "text/event-stream")
+	if l.Status == 101 {
+		l.Upgrade = true
+	}
+}
+
+func (l *live) sent(e *event.Event) {
+	if l.First == 0 {
+		l.First = e.Time
+	}
+	l.Last = e.Time
+	l.BytesOut += int64(e.Len)
+	if l.FirstToken == 0 && l.SSE && (llm.FirstClientToken(e.Head) || llm.FirstClientToken(e.Tail)) {
+		l.FirstToken = e.Time
+	}
+}
+
+// bindByResponse learns whose context answers, where its making was not seen.
+func (t *Tracker) bindByResponse(l *live, e *event.Event) {
+	n := t.contexts.at(e.PID, e.Context)
+	if n == nil || n.owner() != nil {
+		return
+	}
+	if l.bound {
+		return // the loop sends for it
+	}
+	l.own(n)
+}
+
+// finish hands the request out.
+func (t *Tracker) finish(l *live, at int64) {
+	c := l.conn
+	if l.Last == 0 {
+		l.Last = at
+	}
+	l.spansUntil(l.Last)
+	l.answered = true
+	l.parts = nil
+	c.open = nil
+	if len(c.queue) > 0 {
+		c.open, c.queue = c.queue[0], c.queue[1:]
+	}
+	if l.Upgrade && l.Status == 101 {
+		c.ignore = true
+	}
+	t.active--
+	t.counts[l.Endpoint]--
+	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
+	t.sink.Request(&l.Request)
+}
+
+func (l *live) spansUntil(last int64) {
+	l.Spans, l.Overlap = sweep(l.Start, last, l.parts)
+	for _, s := range l.Spans {
+		switch s.Stage {
+		case OnCPU:
+			l.CPU += s.End - s.Start
+		case RunQueue, GILWait, Blocked:
+			l.OffCPU += s.End - s.Start
+		}
+	}
+}
+
+func (t *Tracker) onInboundClose(e *event.Event) {
+	c := t.in[e.Sock]
+	if c == nil {
+		return
+	}
+	delete(t.in, e.Sock)
+	if c.ignore {
+		return
+	}
+	for _, m := range c.responses.Close() {
+		if m.End && c.open != nil {
+			t.finish(c.open, e.Time)
+		}
+	}
+	for c.open != nil {
+		l := c.open
+		l.miss("the connection was closed before the response ended")
+		t.finish(l, e.Time)
+	}
+	if n := c.requests.Lost() + c.responses.Lost(); n > 0 {
+		t.loseN("inbound", "HTTP message boundary lost", uint64(n))
+	}
+}

@@ -1,0 +1,125 @@
+package request
+
+import "github.com/ragscope/ragscope/internal/kernel/event"
+
+// live is a request that is not finished: the fact under construction and what its stages
+// will be made of.
+type live struct {
+	Request
+	conn     *inbound
+	reader   *node // stands for it while a thread reads or parses for it
+	bound    bool  // a context is known
+	answered bool
+	parts    []part
+	ready    int64 // since when what it awaits is there; 0: nothing is
+	lastEnd  int64 // of its last step
+	lastTurn uint32
+	lastTID  *thread
+	awaiting []*exchange // calls under way
+}
+
+// A part is an interval that claims a stage. Parts may overlap; the sweep decides.
+type part struct {
+	start, end int64
+	stage      uint8 // index in Stages
+	peer       string
+	call       *Call // of upstream
+}
+
+// The indexes in Stages.
+const (
+	acceptQueue = iota
+	receiveQueue
+	onCPU
+	runQueue
+	gilWait
+	blocked
+	poolWait
+	connect
+	upstream
+	loopWait
+	send
+	unexplained
+)
+
+// maxParts bounds a request's memory: a stream of 4,000 tokens makes about 16,000.
+const maxParts = 1 << 16
+
+func (l *live) add(stage uint8, start, end int64, peer string, call *Call) {
+	if end <= start || l.answered {
+		return
+	}
+	if len(l.parts) == maxParts {
+		l.miss("more than 65,536 parts: later ones count as unexplained")
+		return
+	}
+	l.parts = append(l.parts, part{start, end, stage, peer, call})
+}
+
+func (l *live) miss(why string) {
+	for _, m := range l.Missing {
+		if m == why {
+			return
+		}
+	}
+	l.Missing = append(l.Missing, why)
+}
+
+// own makes n a context of this request.
+func (l *live) own(n *node) {
+	n.live, n.parent = l, nil
+	l.bound = true
+}
+
+// resumed notes that one of its contexts runs again.
+func (l *live) resumed(at int64) {
+	if l.ready != 0 {
+		l.add(loopWait, l.ready, at, "", nil)
+		l.ready = 0
+	}
+}
+
+// arrived notes that something it awaits is there.
+func (l *live) arrived(at int64) {
+	if l.ready == 0 || at < l.ready {
+		l.ready = at
+	}
+}
+
+// ran adds the thread's current step, which ends now, and what interrupted it.
+func (l *live) ran(th *thread, at int64) {
+	from := th.since
+	if l.lastTID == th && th.isLoop && th.turn-l.lastTurn <= 1 && l.lastEnd < from {
+		l.add(loopWait, l.lastEnd, from, "", nil) // it yielded: its turn came with the loop's next one
+	}
+	for _, c := range th.cuts {
+		if c.off >= at {
+			break
+		}
+		l.onCPU(from, c.off)
+		l.offCPU(c)
+		from = c.on
+	}
+	l.onCPU(from, at)
+	l.lastEnd, l.lastTurn, l.lastTID = at, th.turn, th
+}
+
+func (l *live) onCPU(from, to int64) {
+	l.add(onCPU, from, to, "", nil)
+}
+
+func (l *live) offCPU(c cut) {
+	woken := c.woken
+	if woken < c.off || woken > c.on {
+		woken = c.on
+	}
+	switch {
+	case c.kind&event.Preempted != 0:
+		woken = c.off
+	case c.kind&event.GIL != 0:
+		l.add(gilWait, c.off, woken, "", nil)
+	default:
+		l.add(blocked, c.off, woken, "", nil)
+	}
+	l.add(runQueue, woken, c.on, "", nil)
+}

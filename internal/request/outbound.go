@@ -1,0 +1,381 @@
+package request
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/protocol"
+)
+
+// outbound is a connection that the target made.
+type outbound struct {
+	id        uint64
+	pid       uint32
+	remote    netip.AddrPort
+	peer      Peer
+	opened    int64 // its connect began; 0: before we came
+	opener    *live
+	shaken    bool // used for something else than its handshake
+	midway    bool
+	dialect   dialect
+	channel   *channel // HTTP/2: many calls at a time
+	pending   []*exchange
+	freeSince int64 // when its last answer was read; 0: never
+	lastOwner *live
+	onThread  bool // its user is a worker thread, not an event loop
+}
+
+// An exchange is one call on a connection, or one step of its handshake (call is nil).
+type exchange struct {
+	call    *Call
+	live    *live // nil: an orphan
+	node    *node
+	answers int   // still to come
+	from    int64 // since when the answer, or more of it, is awaited
+	body    body
+}
+
+// A dialect turns the bytes of one connection into exchanges. It knows nothing of time,
+// contexts or requests.
+type dialect interface {
+	system() string
+	// sent returns what begins in this piece; none: the piece goes on with the newest exchange.
+	sent(p protocol.Piece) []begun
+	// received returns the answers that end in this piece, in order.
+	received(p protocol.Piece) []answer
+	lost() int
+}
+
+// begun is an operation that a piece starts.
+type begun struct {
+	operation string
+	answers   int
+	handshake bool
+	lookups   int
+	body      body
+}
+
+// body follows what a message says beyond its frame; nil where nothing is wanted.
+type body interface {
+	sent(p protocol.Piece)
+	received(p protocol.Piece, at int64)
+	result() *LLM
+}
+
+// answer ends one of the awaited answers of the oldest exchange.
+type answer struct {
+	err  string
+	hits int
+	more bool // not the end: an answer of an exchange that goes on
+}
+
+// poolKey is the connections of one process to one address.
+type poolKey struct {
+	pid    uint32
+	remote netip.AddrPort
+}
+
+func (t *Tracker) outbound(e *event.Event) *outbound {
+	c := t.out[e.Sock]
+	if c == nil {
+		c = &outbound{id: e.Sock, pid: e.PID, midway: true, remote: netip.AddrPortFrom(netip.Addr{}, e.RPort)}
+		t.addOutbound(c)
+	}
+	return c
+}
+
+func (t *Tracker) addOutbound(c *outbound) {
+	t.out[c.id] = c
+	k := poolKey{c.pid, c.remote}
+	t.pools[k] = append(t.pools[k], c)
+}
+
+func (t *Tracker) onOutboundConn(e *event.Event) {
+	_, remote := e.Addresses()
+	c := &outbound{id: e.Sock, pid: e.PID, remote: remote, midway: e.Has(event.Midway)}
+	if !c.midway {
+		c.opened = e.Time
+		if n := t.contexts.at(e.PID, e.Context); n != nil {
+			c.opener = n.owner()
+		}
+	}
+	t.addOutbound(c)
+}
+
+func (t *Tracker) onOutboundSend(e *event.Event) {
+	c := t.outbound(e)
+	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
+	if c.dialect == nil {
+		if c.dialect = recognise(p, c.remote.Port(), c.midway); c.dialect == nil {
+			t.lose("outbound", "protocol not recognised")
+			c.dialect = silent{}
+		}
+	}
+	started := c.dialect.sent(p)
+	if len(started) == 0 {
+		c.goOn(e, p)
+		return
+	}
+	if c.peer.System == "" {
+		c.peer = Peer{System: c.dialect.system(), Address: c.remote.String()}
+		if c.peer.System != "" {
+			t.connection(c, e.Time, Opened, nil)
+		}
+	}
+	for i := range started {
+		t.start(c, e, p, &started[i])
+	}
+}
+
+// goOn is a piece that continues the newest exchange: a body after its head.
+func (c *outbound) goOn(e *event.Event, p protocol.Piece) {
+	if len(c.pending) == 0 {
+		return
+	}
+	x := c.pending[len(c.pending)-1]
+	if x.body != nil {
+		x.body.sent(p)
+	}
+	if x.call != nil && x.call.FirstArrived == 0 {
+		x.call.Sent, x.from = e.Time, e.Time
+	}
+}
+
+func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun) {
+	if len(c.pending) == maxPending {
+		t.lose("outbound", "more than 1,024 answers awaited on a connection")
+		c.pending = c.pending[1:]
+	}
+	x := &exchange{answers: b.answers, from: e.Time, body: b.body}
+	c.pending = append(c.pending, x)
+	if b.handshake {
+		return
+	}
+	th := t.thread(e)
+	n, l, basis := t.caller(th, e)
+	x.node, x.live = n, l
+	x.call = &Call{
+		Peer: c.peer, Operation: b.operation, Connection: c.id, PID: e.PID, Basis: basis,
+		Intent: e.Time, Sent: e.Time, Lookups: b.lookups,
+	}
+	t.acquire(c, x, th, e.Time)
+	if b.body != nil {
+		b.body.sent(p)
+	}
+	t.attach(x)
+	if len(c.pending) == 1 {
+		t.connection(c, e.Time, Busy, l)
+	}
+	n.didIO(e.Time)
+	t.split(th, e.Time)
+}
+
+const maxPending = 1024
+
+// attach makes the call one of its request's.
+func (t *Tracker) attach(x *exchange) {
+	l := x.live
+	if l == nil {
+		if x.node != nil && len(x.node.orphans) < maxKids {
+			x.node.orphans = append(x.node.orphans, x)
+		}
+		return
+	}
+	x.call.Endpoint = l.Endpoint
+	if l.answered {
+		return
+	}
+	if len(l.Calls) == maxCalls {
+		l.miss("more than 10,000 calls: later ones are not listed")
+		return
+	}
+	l.Calls = append(l.Calls, x.call)
+	l.awaiting = append(l.awaiting, x)
+}
+
+const maxCalls = 10_000 // of one request
+
+// caller finds whose context is sending.
+func (t *Tracker) caller(th *thread, e *event.Event) (*node, *live, string) {
+	if n := t.contexts.at(e.PID, e.Context); n != nil {
+		return n, n.owner(), "context"
+	}
+	if l := th.serving; l != nil && !th.isLoop {
+		return l.reader, l, "thread"
+	}
+	return nil, nil, ""
+}
+
+// acquire decides whether the call had to wait for its connection, or to make it.
+func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
+	k, l := x.call, x.live
+	switch {
+	case !c.shaken && c.opened != 0:
+		k.Connect = at - c.opened
+		k.Intent = c.opened
+		if l != nil && (c.opener == nil || c.opener == l) {
+			l.add(connect, max(c.opened, l.Start), at, c.peer.System, nil)
+		}
+	case l != nil && c.freeSince != 0 && c.lastOwner != l && !t.idle(c, at):
+		from, to := t.waited(x.node, th, c.freeSince, at)
+		if to > from && !t.idleSince(c, from) {
+			k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
+			l.add(poolWait, from, to, c.peer.System, nil)
+			t.connection(c, from, Waited, l, to)
+		}
+	}
+	c.shaken = true
+	c.lastOwner = l
+	c.onThread = !th.isLoop
+}
+
+// idle reports whether the connection was in use until now: then it cannot have been waited for.
+func (t *Tracker) idle(c *outbound, at int64) bool { return len(c.pending) > 1 }
+
+// idleSince reports whether another connection to the peer was free during the whole supposed
+// wait: then the wait was for something else.
+func (t *Tracker) idleSince(c *outbound, from int64) bool {
+	for _, o := range t.pools[poolKey{c.pid, c.remote}] {
+		if o != c && o.shaken && len(o.pending) == 0 && o.freeSince != 0 && o.freeSince <= from && o.onThread == c.onThread {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *Tracker) onOutboundRecv(e *event.Event) {
+	c := t.out[e.Sock]
+	if c == nil || e.Len == 0 {
+		return
+	}
+	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
+	if c.dialect == nil {
+		return
+	}
+	th := t.thread(e)
+	if len(c.pending) > 0 {
+		x := c.pending[0]
+		x.arrive(e)
+		if x.body != nil {
+			x.body.received(p, x.lastArrival(e))
+		}
+		if x.live != nil && !x.live.answered && (th.current == nil || th.isLoop) {
+			t.lend(th, x.live, e.Time)
+		}
+		x.node.didIO(e.Time)
+	}
+	for _, a := range c.dialect.received(p) {
+		t.answer(c, e, a)
+	}
+}
+
+func (x *exchange) lastArrival(e *event.Event) int64 {
+	if e.Arrive > 0 && e.Arrive <= e.Time {
+		return e.Arrive
+	}
+	return e.Time
+}
+
+// arrive notes a piece of the answer: when it came and when it was read.
+func (x *exchange) arrive(e *event.Event) {
+	at := max(x.lastArrival(e), x.from)
+	if k := x.call; k != nil {
+		if k.FirstArrived == 0 {
+			k.FirstArrived, k.FirstRead = at, e.Time
+		}
+		k.LastArrived, k.LastRead = at, e.Time
+	}
+	if l := x.live; l != nil {
+		l.add(upstream, x.from, at, x.call.Peer.System, x.call)
+		l.arrived(at)
+	}
+	x.from = e.Time
+}
+
+func (t *Tracker) answer(c *outbound, e *event.Event, a answer) {
+	if len(c.pending) == 0 {
+		return // pushed by the server, or asked before we came
+	}
+	x := c.pending[0]
+	if k := x.call; k != nil {
+		k.Hits += a.hits
+		if a.err != "" {
+			k.Error = a.err
+		}
+	}
+	if a.more {
+		return
+	}
+	if x.answers--; x.answers > 0 {
+		return
+	}
+	c.pending = c.pending[1:]
+	t.complete(x)
+	if len(c.pending) == 0 {
+		c.freeSince = e.Time
+		if c.shaken {
+			t.connection(c, e.Time, Free, x.live)
+		}
+	} else if c.pending[0].from < e.Time {
+		c.pending[0].from = e.Time // pipelined: the next answer is awaited from here on
+	}
+}
+
+// complete ends the call; one that is in no request's list is handed out alone.
+func (t *Tracker) complete(x *exchange) {
+	k := x.call
+	if k == nil {
+		return
+	}
+	k.Finished = true
+	if x.body != nil {
+		k.LLM = x.body.result()
+	}
+	if l := x.live; l != nil {
+		l.awaiting = slices.DeleteFunc(l.awaiting, func(o *exchange) bool { return o == x })
+		if !l.answered {
+			return
+		}
+	} else {
+		t.orphans++
+	}
+	t.sink.Call(k)
+}
+
+func (t *Tracker) onOutboundClose(e *event.Event) {
+	c := t.out[e.Sock]
+	if c == nil {
+		return
+	}
+	delete(t.out, e.Sock)
+	k := poolKey{c.pid, c.remote}
+	t.pools[k] = slices.DeleteFunc(t.pools[k], func(o *outbound) bool { return o == c })
+	if len(t.pools[k]) == 0 {
+		delete(t.pools, k)
+	}
+	for _, x := range c.pending {
+		if x.call == nil {
+			continue
+		}
+		if x.call.FirstArrived == 0 {
+			x.call.Error = "connection closed without an answer"
+			x.call.LastArrived, x.call.LastRead = e.Time, e.Time
+			if x.live != nil {
+				x.live.add(upstream, x.from, e.Time, c.peer.System, x.call)
+			}
+		}
+		t.complete(x)
+	}
+	if c.channel != nil {
+		t.closeChannel(c, e.Time)
+	}
+	if c.peer.System != "" {
+		t.connection(c, e.Time, Closed, nil)
+	}
+	if c.dialect != nil {
+		if n := c.dialect.lost(); n > 0 {
+			t.loseN("outbound", "message boundary lost", uint64(n))
+		}
+	}
+}

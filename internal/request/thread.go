@@ -1,0 +1,206 @@
+package request
+
+import "github.com/ragscope/ragscope/internal/kernel/event"
+
+// A thread of the target: which context it runs, since when, and what it was reading.
+type thread struct {
+	pid      uint32
+	isLoop   bool
+	turn     uint32 // of the event loop
+	current  *node
+	since    int64 // the current step's begin
+	cuts     []cut // of the current step
+	serving  *live // thread as execution context: no contexts, one request at a time
+	reading  reading
+	history  history
+	switches int
+}
+
+// reading is the moment after a thread has read an inbound request: contexts that it makes
+// now are made for that request.
+type reading struct {
+	live    *live
+	address uint64 // the context that makes them; 0: the next one that is entered
+}
+
+// A cut is a stretch of a step in which the thread did not run.
+type cut struct {
+	off, on, woken int64
+	kind           event.Flags
+}
+
+// run begins a step of n on the thread. A nil n means that no context runs.
+func (t *Tracker) run(th *thread, n *node, at int64) {
+	t.pause(th, at)
+	if n == nil {
+		return
+	}
+	th.current, th.since = n, at
+	n.begin(step{start: at, turn: th.turn, loop: th.isLoop})
+	if l := n.owner(); l != nil {
+		l.resumed(at)
+	}
+}
+
+// pause ends the thread's current step.
+func (t *Tracker) pause(th *thread, at int64) {
+	n := th.current
+	if n == nil {
+		return
+	}
+	if k := len(n.steps); k > 0 && n.steps[k-1].end == 0 {
+		n.steps[k-1].end, n.steps[k-1].endsIn = at, th.turn
+	}
+	if l := n.owner(); l != nil {
+		l.ran(th, at)
+		th.history.add(th.since, at, l.Endpoint)
+	}
+	th.current = nil
+	th.cuts = th.cuts[:0]
+}
+
+// split ends the current step and goes on with it, so that what was run until now counts.
+func (t *Tracker) split(th *thread, at int64) {
+	n, loop := th.current, th.isLoop
+	if n == nil {
+		return
+	}
+	t.pause(th, at)
+	th.current, th.since = n, at
+	if k := len(n.steps); k > 0 {
+		n.steps[k-1].end = 0
+	}
+	th.isLoop = loop
+}
+
+func (t *Tracker) thread(e *event.Event) *thread {
+	th := t.threads[e.TID]
+	if th == nil || th.pid != e.PID {
+		th = &thread{pid: e.PID}
+		t.threads[e.TID] = th
+	}
+	return th
+}
+
+func (t *Tracker) onEnter(e *event.Event) {
+	th := t.thread(e)
+	if r := &th.reading; r.live != nil {
+		if r.address == 0 {
+			r.address = e.Other
+		} else {
+			r.live = nil
+		}
+	}
+	t.run(th, t.contexts.at(e.PID, e.Other), e.Time)
+}
+
+func (t *Tracker) onLoop(e *event.Event) {
+	th := t.thread(e)
+	t.pause(th, e.Time)
+	th.isLoop = true
+	th.turn++
+	th.reading = reading{}
+}
+
+func (t *Tracker) onSwitch(e *event.Event) {
+	th := t.thread(e)
+	if th.current == nil {
+		return
+	}
+	if e.Has(event.Epoll) {
+		t.pause(th, e.Arrive) // the loop slept: its last callback was done
+		return
+	}
+	if e.Arrive < th.since || len(th.cuts) == maxCuts {
+		return
+	}
+	th.cuts = append(th.cuts, cut{off: e.Arrive, on: e.Time, woken: int64(e.Other), kind: e.Flags})
+}
+
+const maxCuts = 1 << 12 // of one step; beyond it off-CPU time counts as on_cpu
+
+// onCopy gives a context its parent, and the contexts made while a request is being read
+// their request.
+func (t *Tracker) onCopy(e *event.Event) {
+	th := t.thread(e)
+	parent := t.contexts.at(e.PID, e.Context)
+	n := t.contexts.birth(e.PID, e.Other, parent, e.Time)
+	t.adopt(th, n, e)
+}
+
+// onNew is a context that a server makes empty for each request: it has no parent unless one
+// is being served already.
+func (t *Tracker) onNew(e *event.Event) {
+	th := t.thread(e)
+	n := t.contexts.birth(e.PID, e.Other, nil, e.Time)
+	t.adopt(th, n, e)
+	if n.live == nil {
+		if p := t.contexts.at(e.PID, e.Context); p != nil && p.owner() != nil {
+			n.parent = p
+		}
+	}
+}
+
+func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
+	if r := th.reading; r.live != nil && (r.address == e.Context || r.address == 0) {
+		r.live.own(n)
+		return
+	}
+	// A pipelined or early next request of the connection is started from the context of the
+	// one that was just answered.
+	if l := n.owner(); l != nil && l.answered && l.conn.open != nil && l.conn.open != l && !l.conn.open.bound {
+		l.conn.open.own(n)
+	}
+}
+
+// history remembers whose request a thread ran when, for stack samples that come later.
+type history struct {
+	spans []ranSpan
+	next  int
+}
+
+type ranSpan struct {
+	start, end int64
+	endpoint   string
+}
+
+const maxHistory = 1 << 14 // 2 s of a loop that makes 8,000 steps a second
+
+func (h *history) add(start, end int64, endpoint string) {
+	if len(h.spans) < maxHistory {
+		h.spans = append(h.spans, ranSpan{start, end, endpoint})
+		return
+	}
+	h.spans[h.next] = ranSpan{start, end, endpoint}
+	h.next = (h.next + 1) % maxHistory
+}
+
+// at searches backwards from the newest span.
+func (h *history) at(t int64) string {
+	for i := range h.spans {
+		s := &h.spans[(h.next-1-i+2*len(h.spans))%len(h.spans)]
+		if t > s.end {
+			return "" // between two steps
+		}
+		if t >= s.start {
+			return s.endpoint
+		}
+	}
+	return ""
+}
+
+// EndpointAt says which endpoint's code the thread ran at t (CLOCK_MONOTONIC, ns), "" for
+// none. Ask only for times that Feed has passed.
+func (t *Tracker) EndpointAt(pid, tid uint32, at int64) string {
+	th := t.threads[tid]
+	if th == nil || th.pid != pid {
+		return ""
+	}
+	if th.current != nil && at >= th.since {
+		if l := th.current.owner(); l != nil {
+			return l.Endpoint
+		}
+		return ""
+	}
+	return th.history.at(at)
+}

@@ -1,0 +1,200 @@
+package request
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+)
+
+// Options are what the heart needs to know of its surroundings, as pure functions.
+type Options struct {
+	// Endpoint names a request by its route template: "GET /items/{id}".
+	Endpoint func(pid uint32, method, path string) string
+	// Late reports whether the process reads a socket before it enters the connection's
+	// context (uvloop), not after (asyncio).
+	Late func(pid uint32) bool
+}
+
+// Sink takes the facts. Its calls come in the order in which things end; the values belong to
+// the sink.
+type Sink interface {
+	Request(*Request)
+	// Call is a finished call that is in no request's list: an orphan (Endpoint is "") or one
+	// that outlived its request.
+	Call(*Call)
+	// Connection is a change of a pool.
+	Connection(Connection)
+}
+
+// Change is what happened to a connection.
+type Change uint8
+
+// The changes of a connection, or of a stream where the pool's unit is streams.
+const (
+	Opened Change = iota
+	Closed
+	Busy   // a call has it
+	Free   // its call is answered
+	Waited // a call had waited for it, from Time to End
+	Limit  // the peer allows N streams
+)
+
+// Connection is a change of a pool, at a time (CLOCK_MONOTONIC, ns).
+type Connection struct {
+	Time, End int64
+	Change    Change
+	PID       uint32
+	Peer      Peer
+	ID        uint64
+	Endpoint  string // who has it or waited for it; "" unknown
+	Streams   bool   // the unit is HTTP/2 streams
+	N         int    // Limit
+	Create    int64  // Opened: ns that making it took, 0: not seen
+}
+
+// Tracker turns events into facts. Feed it events in time order, see Sequence.
+type Tracker struct {
+	opts     Options
+	sink     Sink
+	contexts contexts
+	threads  map[uint32]*thread
+	in       map[uint64]*inbound
+	out      map[uint64]*outbound
+	pools    map[poolKey][]*outbound
+	grpc     map[uint32]*stub // by pid
+	losses   map[[2]string]uint64
+	counts   map[string]int64
+	active   int64
+	orphans  uint64
+	now      int64
+}
+
+// New makes a tracker that hands its facts to sink.
+func New(opts Options, sink Sink) *Tracker {
+	return &Tracker{
+		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
+		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey][]*outbound{},
+		grpc: map[uint32]*stub{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+	}
+}
+
+// Feed takes the next event. It keeps nothing of e or of its bytes.
+func (t *Tracker) Feed(e *event.Event) {
+	if e.Time > t.now {
+		t.now = e.Time
+	}
+	switch e.Type {
+	case event.Enter:
+		t.onEnter(e)
+	case event.Loop:
+		t.onLoop(e)
+	case event.Switch:
+		t.onSwitch(e)
+	case event.Copy:
+		t.onCopy(e)
+	case event.New:
+		t.onNew(e)
+	case event.GRPCCall:
+		t.onGRPCCall(e)
+	case event.GRPCStart:
+		t.onGRPCStart(e)
+	default:
+		t.onSocket(e)
+	}
+}
+
+func (t *Tracker) onSocket(e *event.Event) {
+	if e.Has(event.Inbound) || e.Type == event.Accept {
+		switch e.Type {
+		case event.Conn:
+			t.onInboundConn(e)
+		case event.Accept:
+			t.onAccept(e)
+		case event.Recv:
+			t.onInboundRecv(e)
+		case event.Send:
+			t.onInboundSend(e)
+		case event.Close:
+			t.onInboundClose(e)
+		case event.Frames:
+			t.lose("inbound", "HTTP/2 frames: not followed yet")
+		}
+		return
+	}
+	switch e.Type {
+	case event.Conn:
+		t.onOutboundConn(e)
+	case event.Recv:
+		t.onOutboundRecv(e)
+	case event.Send:
+		t.onOutboundSend(e)
+	case event.Frames:
+		t.onFrames(e)
+	case event.Close:
+		t.onOutboundClose(e)
+	}
+}
+
+// Gone forgets a process that has ended; its open requests are handed out incomplete.
+func (t *Tracker) Gone(pid uint32, at int64) {
+	for id, c := range t.in {
+		if c.pid == pid {
+			t.onInboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
+		}
+	}
+	for id, c := range t.out {
+		if c.pid == pid {
+			t.onOutboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
+		}
+	}
+	for tid, th := range t.threads {
+		if th.pid == pid {
+			delete(t.threads, tid)
+		}
+	}
+	delete(t.grpc, pid)
+}
+
+// Active returns how many requests are under way, by endpoint.
+func (t *Tracker) Active() map[string]int64 { return t.counts }
+
+// Orphans returns how many finished calls belonged to no request.
+func (t *Tracker) Orphans() uint64 { return t.orphans }
+
+func (t *Tracker) lose(source, reason string) { t.loseN(source, reason, 1) }
+
+func (t *Tracker) loseN(source, reason string, n uint64) {
+	t.losses[[2]string{source, reason}] += n
+}
+
+// Loss is a count of events that happened and were not understood.
+type Loss struct {
+	Source, Reason string
+	Count          uint64
+}
+
+// Losses returns the counts since New, in a fixed order.
+func (t *Tracker) Losses() []Loss {
+	out := make([]Loss, 0, len(t.losses))
+	for k, n := range t.losses {
+		out = append(out, Loss{k[0], k[1], n})
+	}
+	slices.SortFunc(out, func(a, b Loss) int { return strings.Compare(a.Source+a.Reason, b.Source+b.Reason) })
+	return out
+}
+
+// connection reports a change of c's pool; end is for Waited.
+func (t *Tracker) connection(c *outbound, at int64, change Change, l *live, end ...int64) {
+	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Streams: c.channel != nil}
+	if l != nil {
+		k.Endpoint = l.Endpoint
+	}
+	if len(end) > 0 {
+		k.End = end[0]
+	}
+	if change == Opened && c.opened != 0 {
+		k.Create = at - c.opened
+	}
+	t.sink.Connection(k)
+}

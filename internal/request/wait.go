@@ -1,0 +1,113 @@
+package request
+
+import (
+	"slices"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+)
+
+// waited decides whether a context, before its send at a time, stood still until the
+// connection that it now uses was given back at freed. It returns that stretch, or 0, 0.
+//
+// A wait is claimed only for a suspension that holds the moment of release and that was ended
+// by neither a timer nor a worker thread; suspensions that follow one another without such an
+// end are one wait (a condition that woke in vain). It ends when the context runs again after
+// the release. The look goes from the sending context outwards to those that made it, since
+// some clients send from a task of their own: an outer context counts only for suspensions
+// that it had ended itself before it made the inner one.
+func (t *Tracker) waited(n *node, th *thread, freed, at int64) (from, to int64) {
+	if !th.isLoop {
+		return blockedOver(th, freed)
+	}
+	until := at
+	for depth := 0; n != nil && depth < maxDepth; depth++ {
+		if from, to = suspendedOver(n, freed, until); to > 0 {
+			return from, to
+		}
+		if n.live != nil || n.born == 0 {
+			break
+		}
+		until = n.born
+		n = n.parent
+	}
+	return 0, 0
+}
+
+// blockedOver looks for the sleep of a worker thread that holds the release.
+func blockedOver(th *thread, freed int64) (from, to int64) {
+	for _, c := range th.cuts {
+		if c.kind&(event.Preempted|event.GIL) == 0 && c.off <= freed && freed <= c.on {
+			return c.off, c.on
+		}
+	}
+	return 0, 0
+}
+
+// suspendedOver looks for the suspension of n and of what it made that holds the release.
+func suspendedOver(n *node, freed, until int64) (from, to int64) {
+	want := n.wants()
+	if freed < want || freed > until {
+		return 0, 0
+	}
+	var runs []step
+	collect(n, want, until, 0, &runs)
+	slices.SortFunc(runs, func(a, b step) int { return cmp(a.start, b.start) })
+	var span int64 // begin of the run of suspensions under way
+	var last step
+	for i, r := range runs {
+		if i == 0 {
+			last = r
+			continue
+		}
+		gap := r.start > last.end && last.end >= want
+		switch {
+		case gap && (r.first && r.loop || !r.loop || !last.loop): // ended by a timer or a thread
+			span = 0
+		case gap && r.turn-last.endsIn <= 1: // its turn came with the loop's next one
+		case gap:
+			if span == 0 {
+				span = last.end
+			}
+			if span <= freed && freed <= r.start {
+				return span, r.start
+			}
+		}
+		if r.end > last.end {
+			last = r
+		}
+	}
+	return 0, 0
+}
+
+// wants is since when the context may want a connection: its last I/O, its own or that of a
+// context it was copied from, or its birth.
+func (n *node) wants() int64 {
+	want := max(n.lastIO, n.born)
+	if n.live != nil {
+		want = max(want, n.live.Read)
+	}
+	return want
+}
+
+// collect gathers the steps of n and of the contexts made by it that touch [from, until].
+func collect(n *node, from, until int64, depth int, out *[]step) {
+	for i := len(n.steps) - 1; i >= 0; i-- {
+		s := n.steps[i]
+		if s.end != 0 && s.end < from {
+			break
+		}
+		if s.start > until {
+			continue
+		}
+		if s.end == 0 || s.end > until {
+			s.end = until
+		}
+		*out = append(*out, s)
+	}
+	if depth == maxDepth {
+		return
+	}
+	for _, k := range n.kids {
+		collect(k, from, until, depth+1, out)
+	}
+}

@@ -1,0 +1,7 @@
+// Package watch puts the rooms together for one target: it finds the processes, attaches the
+// hooks, and lets events flow from the ring buffer through the heart into collectors and
+// metrics.
+//
+// In: a selector. Out: recordings of any stretch of time, metrics, profiles; it is the Source
+// of the agent's pages. It computes no figure itself. All of its goroutines end with Run.
+package watch

@@ -1,0 +1,64 @@
+package watch
+
+import (
+	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/recording/collect"
+	"github.com/ragscope/ragscope/internal/request"
+)
+
+// push takes an event off the ring buffer.
+func (w *Watcher) push(e *event.Event, raw []byte) {
+	w.mu.Lock()
+	w.sequence.Push(e)
+	w.mu.Unlock()
+	if w.opts.Events != nil {
+		if err := event.WriteRecord(w.opts.Events, raw); err != nil {
+			w.log.Warn("raw events are no longer written", "error", err)
+			w.opts.Events = nil
+		}
+	}
+}
+
+// release feeds the heart with everything that is old enough to be in order.
+func (w *Watcher) release() {
+	t := now().mono
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sequence.Release(t-request.Hold, w.tracker.Feed)
+	if w.joiner != nil {
+		w.joiner.Advance(t)
+	}
+}
+
+// sink hands what the heart found to everything that wants it. It is called under mu.
+type sink struct{ w *Watcher }
+
+func (s sink) each(fn func(*collect.Collector)) {
+	fn(s.w.total)
+	fn(s.w.recent[0])
+	fn(s.w.recent[1])
+	for x := range s.w.windows {
+		fn(x.collector)
+	}
+}
+
+func (s sink) Request(r *request.Request) {
+	s.each(func(c *collect.Collector) { c.Request(r) })
+	if m := s.w.opts.Metrics; m != nil {
+		m.Observe(s.w.service, r)
+	}
+	if s.w.lines != nil {
+		s.w.lines.Write(r)
+	}
+}
+
+func (s sink) Call(k *request.Call) {
+	s.each(func(c *collect.Collector) { c.Call(k) })
+	if m := s.w.opts.Metrics; m != nil {
+		m.ObserveCall(s.w.service, k)
+	}
+}
+
+func (s sink) Connection(k request.Connection) {
+	s.each(func(c *collect.Collector) { c.Connection(k) })
+}

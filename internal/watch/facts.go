@@ -1,0 +1,166 @@
+package watch
+
+import (
+	"fmt"
+
+	"github.com/ragscope/ragscope/internal/backend"
+	"github.com/ragscope/ragscope/internal/diagnose"
+	"github.com/ragscope/ragscope/internal/memory"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/recording/collect"
+	"github.com/ragscope/ragscope/internal/web"
+)
+
+// Watcher is what the agent's pages show.
+var _ web.Source = (*Watcher)(nil)
+
+// Ready is nil while the target is attached.
+func (w *Watcher) Ready() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lost != nil {
+		return fmt.Errorf("%w: %w", ErrTargetGone, w.lost)
+	}
+	return nil
+}
+
+// Recording covers all since the agent attached.
+func (w *Watcher) Recording() *recording.Recording {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.record(w.total, w.begin, w.slow.first)
+}
+
+// Live covers the last half to whole minute.
+func (w *Watcher) Live() *recording.Recording {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.recent[0]
+	begin := w.begin
+	begin.wall = begin.wall.Add(durationOf(c.Begin() - begin.mono))
+	begin.mono = c.Begin()
+	return w.record(c, begin, w.slow.first)
+}
+
+// window is one stretch of time that a loader asked for.
+type window struct {
+	w         *Watcher
+	collector *collect.Collector
+	begin     moment
+	first     readings
+}
+
+// OpenWindow starts a window now.
+func (w *Watcher) OpenWindow(name string) (web.Window, error) {
+	t := now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := &window{w: w, collector: collect.New(t.mono, w.total.Pools()), begin: t, first: w.slow.last}
+	w.windows[x] = true
+	w.log.Info("window opened", "name", name)
+	return x, nil
+}
+
+// Close ends the window.
+func (x *window) Close() (*recording.Recording, error) {
+	x.w.release()
+	x.w.mu.Lock()
+	defer x.w.mu.Unlock()
+	delete(x.w.windows, x)
+	return x.w.record(x.collector, x.begin, x.first), nil
+}
+
+// Discard drops the window.
+func (x *window) Discard() {
+	x.w.mu.Lock()
+	defer x.w.mu.Unlock()
+	delete(x.w.windows, x)
+}
+
+// record puts together what is known of a stretch that began at first. Called under mu.
+func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *recording.Recording {
+	end := now()
+	last := w.slow.last
+	r := &recording.Recording{
+		Schema: recording.Schema, Target: w.describe(), Host: w.host,
+		Window:   recording.Window{Start: begin.wall, Seconds: float64(end.mono-begin.mono) / 1e9},
+		Backends: backend.Rates(first.backends, last.backends, last.at.wall.Sub(first.at.wall).Seconds()),
+		Losses:   since(first.losses, last.losses),
+		Probes:   w.kernel.Probes(),
+		Overhead: w.overhead(first, last, c),
+	}
+	if r.Backends == nil {
+		r.Backends = []recording.Backend{}
+	}
+	c.Fill(r, end.mono)
+	r.Memory = w.memoryOf(begin)
+	r.NotMeasured = append([]recording.NotMeasured{}, w.notes...)
+	if w.stackWhy != "" {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy})
+	}
+	r.Bottlenecks = diagnose.Rank(r)
+	return r
+}
+
+func (w *Watcher) memoryOf(begin moment) recording.Memory {
+	offset := begin.wall.Sub(w.begin.wall).Seconds()
+	m := recording.Memory{Timeline: []recording.MemoryTick{}, Hotspots: []recording.Hotspot{}}
+	for _, t := range w.slow.ticks {
+		if t.T >= offset {
+			t.T -= offset
+			m.Timeline = append(m.Timeline, t)
+		}
+	}
+	m.GrowthBytesPerSecond, m.Verdict = memory.Growth(m.Timeline)
+	return m
+}
+
+// since subtracts the counts before the stretch.
+func since(before, after []recording.Loss) []recording.Loss {
+	old := map[[2]string]uint64{}
+	for _, l := range before {
+		old[[2]string{l.Source, l.Reason}] = l.Count
+	}
+	out := []recording.Loss{}
+	for _, l := range after {
+		l.Count -= min(l.Count, old[[2]string{l.Source, l.Reason}])
+		out = append(out, l)
+	}
+	return out
+}
+
+// overhead is the agent's price between two readings.
+func (w *Watcher) overhead(first, last readings, c *collect.Collector) recording.Overhead {
+	o := recording.Overhead{PrecisionMode: w.kernel.Precision().String(), AgentRSSBytes: w.slow.rss}
+	seconds := last.at.wall.Sub(first.at.wall).Seconds()
+	if seconds <= 0 {
+		o.Basis = ""
+		return o
+	}
+	o.AgentCPURatio = (last.agentCPU - first.agentCPU) / seconds
+	if !last.cost.Known {
+		o.Basis = "not measured: " + last.cost.Why
+		return o
+	}
+	programs, traps := last.cost.Programs-first.cost.Programs, last.cost.Traps-first.cost.Traps
+	used := last.targetCPU - first.targetCPU
+	if used > programs+traps {
+		o.TargetRatio = (programs + traps) / (used - programs - traps)
+	}
+	if n := c.Requests(); n > 0 {
+		o.SecondsPerRequest = (programs + traps) / float64(n)
+	}
+	o.Basis = fmt.Sprintf("run time of the BPF programs in the target's threads (%.3f s) and traps at %.2f µs each (%.3f s), of %.1f s CPU",
+		programs, last.cost.TrapPrice*1e6, traps, used)
+	return o
+}
+
+// FlushRequests writes out the --requests file and returns the first error of all its writes.
+func (w *Watcher) FlushRequests() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lines == nil {
+		return nil
+	}
+	return w.lines.Flush()
+}

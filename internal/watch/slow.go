@@ -1,0 +1,257 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/shirou/gopsutil/v3/cpu"
+	"github.com/shirou/gopsutil/v3/host"
+	"github.com/shirou/gopsutil/v3/mem"
+	"github.com/shirou/gopsutil/v3/process"
+	"golang.org/x/sys/unix"
+
+	"github.com/ragscope/ragscope/internal/export/metrics"
+	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/recording/collect"
+	"github.com/ragscope/ragscope/internal/request"
+)
+
+// now reads both clocks.
+func now() moment {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail with this clock
+	return moment{time.Now(), ts.Nano()}
+}
+
+// readings are the figures that are read, not reported: cheap counters since some begin.
+type readings struct {
+	at        moment
+	cost      kernel.Cost
+	targetCPU float64 // seconds
+	agentCPU  float64
+	hostBusy  float64 // seconds of all CPUs
+	backends  []recording.Backend
+	losses    []recording.Loss
+}
+
+// slowFacts are what the ticker keeps. Guarded by Watcher.mu.
+type slowFacts struct {
+	first, last readings
+	ticks       []recording.MemoryTick
+	rss         uint64 // of the agent
+}
+
+// maxMemoryTicks bounds the memory timeline to 6 hours at one a second.
+const maxMemoryTicks = 6 * 3600
+
+const (
+	tickEvery    = time.Second
+	backendEvery = 5 * time.Second
+	recentFor    = 30 * time.Second
+)
+
+// tick reads the slow figures until ctx ends.
+func (w *Watcher) tick(ctx context.Context) {
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	turned := w.begin.wall
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		w.refresh(ctx)
+		r := w.read(ctx)
+		w.keep(r)
+		if r.at.wall.Sub(turned) > recentFor {
+			turned = r.at.wall
+			w.mu.Lock()
+			w.recent[0], w.recent[1] = w.recent[1], collect.New(r.at.mono, w.total.Pools())
+			w.mu.Unlock()
+		}
+		w.publish()
+	}
+}
+
+// refresh follows workers that come and go.
+func (w *Watcher) refresh(context.Context) {
+	w.mu.Lock()
+	added, gone, err := w.target.Refresh()
+	w.lost = err
+	w.mu.Unlock()
+	for _, p := range gone {
+		w.kernel.Unwatch(p.PID)
+		w.mu.Lock()
+		delete(w.pythons, uint32(p.PID))
+		w.tracker.Gone(uint32(p.PID), now().mono)
+		w.mu.Unlock()
+		w.log.Info("a process of the target has ended", "pid", p.PID)
+	}
+	for _, p := range added {
+		w.log.Info("a new process of the target is watched", "pid", p.PID)
+		w.attach(p)
+	}
+	if len(added)+len(gone) > 0 && w.sampler != nil {
+		w.sampler.SetPIDs(w.pids())
+	}
+}
+
+func (w *Watcher) pids() []int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []int
+	for _, p := range w.target.Processes {
+		out = append(out, p.PID)
+	}
+	return out
+}
+
+// read takes all readings now.
+func (w *Watcher) read(ctx context.Context) readings {
+	r := readings{at: now(), cost: w.kernel.Cost(), losses: w.losses()}
+	tick, err := w.memory.Sample(w.pids())
+	r.targetCPU = w.memory.CPUSeconds()
+	r.agentCPU = ownCPU()
+	if times, err := cpu.TimesWithContext(ctx, false); err == nil && len(times) == 1 {
+		c := times[0]
+		r.hostBusy = c.User + c.System + c.Nice + c.Irq + c.Softirq + c.Steal
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		if len(w.slow.ticks) == maxMemoryTicks {
+			w.slow.ticks = w.slow.ticks[1:]
+		}
+		w.slow.ticks = append(w.slow.ticks, tick)
+	}
+	r.backends = w.slow.last.backends
+	if r.at.wall.Sub(w.slow.last.at.wall) >= 0 && (len(r.backends) == 0 || int(r.at.wall.Sub(w.begin.wall)/tickEvery)%int(backendEvery/tickEvery) == 0) {
+		peers := w.peers()
+		w.mu.Unlock()
+		r.backends = w.poller.Poll(ctx, peers)
+		w.mu.Lock()
+	}
+	return r
+}
+
+// peers are those that have pools.
+func (w *Watcher) peers() []request.Peer {
+	var out []request.Peer
+	for _, p := range w.total.Pools().Now(now().mono) {
+		out = append(out, p.Peer)
+	}
+	return out
+}
+
+func ownCPU() float64 {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}
+
+// keep makes r the last readings and lets the governor act on what changed.
+func (w *Watcher) keep(r readings) {
+	var rss uint64
+	if p, err := process.NewProcess(int32(os.Getpid())); err == nil {
+		if m, err := p.MemoryInfo(); err == nil {
+			rss = m.RSS
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before := w.slow.last
+	w.slow.last, w.slow.rss = r, rss
+	var active int64
+	for _, n := range w.tracker.Active() {
+		active += n
+	}
+	seconds := r.at.wall.Sub(before.at.wall).Seconds()
+	if seconds <= 0 {
+		return
+	}
+	cores := (r.targetCPU - before.targetCPU) / seconds
+	sink{w}.each(func(c *collect.Collector) { c.Sample(r.at.mono, active, cores) })
+	w.precision.see(r.cost.Programs+r.cost.Traps-before.cost.Programs-before.cost.Traps, r.targetCPU-before.targetCPU, seconds)
+}
+
+// losses are those of the kernel side, of the heart and of the stacks.
+func (w *Watcher) losses() []recording.Loss {
+	out := w.kernel.Losses()
+	w.mu.Lock()
+	for _, l := range w.tracker.Losses() {
+		out = append(out, recording.Loss{Source: l.Source, Reason: l.Reason, Count: l.Count})
+	}
+	out = append(out,
+		recording.Loss{Source: "heart", Reason: "event came too late to be put in order", Count: w.sequence.Late},
+		recording.Loss{Source: "heart", Reason: "call that belongs to no request", Count: w.tracker.Orphans()})
+	sampling := w.sampler != nil && w.stackWhy == "" // a sampler that loads answers nothing
+	w.mu.Unlock()
+	if sampling {
+		for reason, n := range w.sampler.Lost() {
+			out = append(out, recording.Loss{Source: "stacks", Reason: reason, Count: n})
+		}
+	}
+	return out
+}
+
+// publish hands the slow figures to the metrics.
+func (w *Watcher) publish() {
+	m := w.opts.Metrics
+	if m == nil {
+		return
+	}
+	w.mu.Lock()
+	active := map[string]int{}
+	for e, n := range w.tracker.Active() {
+		active[e] = int(n)
+	}
+	var pools []metrics.PoolState
+	for _, p := range w.total.Pools().Now(now().mono) {
+		pools = append(pools, metrics.PoolState{
+			Service: w.service, System: p.Peer.System, Address: p.Peer.Address, Open: p.Open, InUse: p.InUse,
+			Limit: p.Limit, Pending: p.Pending, Timeouts: p.Timeouts, Creates: p.Creates,
+		})
+	}
+	last := w.slow.last
+	overhead := w.overhead(w.slow.first, last, w.total)
+	var tick recording.MemoryTick
+	if n := len(w.slow.ticks); n > 0 {
+		tick = w.slow.ticks[n-1]
+	}
+	w.mu.Unlock()
+
+	m.SetActive(w.service, active)
+	m.SetPools(pools)
+	m.SetMemory(w.service, tick, last.targetCPU)
+	m.SetLosses(last.losses)
+	m.SetOverhead(overhead)
+	m.SetBackends(last.backends)
+	var probes []metrics.ProbeState
+	for _, p := range w.kernel.Probes() {
+		probes = append(probes, metrics.ProbeState{Probe: p.Probe, Attached: p.Attached, RunSeconds: last.cost.ByProbe[p.Probe]})
+	}
+	m.SetProbes(probes)
+}
+
+func hostFacts() recording.Host {
+	var h recording.Host
+	if i, err := host.Info(); err == nil {
+		h.Kernel, h.OS = i.KernelVersion, i.Platform+" "+i.PlatformVersion
+	}
+	if m, err := mem.VirtualMemory(); err == nil {
+		h.MemoryBytes = m.Total
+	}
+	if c, err := cpu.Info(); err == nil && len(c) > 0 {
+		h.CPUModel = c[0].ModelName
+	}
+	return h
+}
+
+// ErrTargetGone is why a watcher is not ready.
+var ErrTargetGone = errors.New("the target is not there; it is attached again when it comes back")

@@ -1,0 +1,87 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/export/flame"
+	"github.com/ragscope/ragscope/internal/export/pprofile"
+	"github.com/ragscope/ragscope/internal/stack"
+	"github.com/ragscope/ragscope/internal/web"
+)
+
+func durationOf(ns int64) time.Duration { return time.Duration(ns) }
+
+// startStacks prepares the CPU sampler; loading it takes seconds and goes on beside the rest.
+func (w *Watcher) startStacks() {
+	if w.opts.CPUHz == 0 {
+		w.stackWhy = "switched off"
+		return
+	}
+	w.sampler = stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, Logger: w.log})
+	w.sampler.SetPIDs(w.pids())
+	w.stackWhy = "the stack sampler is still loading"
+	w.tally = stack.NewTally(stack.CPU, w.sampler.Period(), w.begin.wall)
+	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.tally.Add)
+}
+
+// runStacks feeds the joiner until ctx ends.
+func (w *Watcher) runStacks(ctx context.Context) {
+	err := w.sampler.Start(ctx)
+	w.mu.Lock()
+	w.stackWhy = ""
+	if err != nil {
+		w.stackWhy = err.Error()
+		w.log.Warn("no CPU stacks", "error", err)
+	}
+	w.mu.Unlock()
+	if err != nil {
+		return
+	}
+	w.log.Info("CPU stacks are sampled", "hz", w.opts.CPUHz)
+	for {
+		select {
+		case <-ctx.Done():
+			w.mu.Lock()
+			w.joiner.Flush()
+			w.mu.Unlock()
+			return
+		case s, ok := <-w.sampler.Samples():
+			if !ok {
+				return
+			}
+			w.mu.Lock()
+			w.joiner.Add(s)
+			w.mu.Unlock()
+		}
+	}
+}
+
+// Tally returns the CPU samples, nil when there is no sampler.
+func (w *Watcher) Tally() *stack.Tally { return w.tally }
+
+// Profile writes out CPU samples since the agent attached.
+func (w *Watcher) Profile(_ context.Context, p web.Profile) ([]byte, error) {
+	if p.Kind != "cpu" {
+		return nil, fmt.Errorf("%w: %s profiles are not sampled yet", web.ErrNotMeasured, p.Kind)
+	}
+	w.mu.Lock()
+	why := w.stackWhy
+	w.mu.Unlock()
+	if why != "" {
+		return nil, fmt.Errorf("%w: %s", web.ErrNotMeasured, why)
+	}
+	total := w.tally.Total(time.Now())
+	if p.Endpoint != "" {
+		total = total.Of(p.Endpoint)
+	}
+	var out bytes.Buffer
+	if p.Format == web.SVG {
+		err := flame.Write(&out, total, flame.Options{Title: w.service, Empty: "no CPU sample was taken"})
+		return out.Bytes(), err
+	}
+	err := pprofile.Build(total).Write(&out)
+	return out.Bytes(), err
+}

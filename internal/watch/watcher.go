@@ -1,0 +1,247 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ragscope/ragscope/internal/backend"
+	"github.com/ragscope/ragscope/internal/export/metrics"
+	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/memory"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/recording/collect"
+	"github.com/ragscope/ragscope/internal/request"
+	"github.com/ragscope/ragscope/internal/stack"
+	"github.com/ragscope/ragscope/internal/target"
+)
+
+// Options of a Watcher.
+type Options struct {
+	Selector    target.Selector
+	Service     string  // "": derived from the target
+	Budget      float64 // of the target's CPU that the hooks may cost, 0.02 for 2 %
+	OpenAPI     bool    // ask the target for its route templates
+	CPUHz       int     // CPU samples a second, 0: none
+	Credentials backend.Credentials
+	Metrics     *metrics.Metrics // nil: none
+	Requests    io.Writer        // one JSON line a request, nil: none
+	Events      io.Writer        // raw events, for tests of the heart; nil: none
+	Log         *slog.Logger
+}
+
+// Watcher watches one target.
+type Watcher struct {
+	opts    Options
+	log     *slog.Logger
+	target  *target.Target
+	service string
+	host    recording.Host
+	kernel  *kernel.Kernel
+	memory  *memory.Sampler
+	poller  *backend.Poller
+	sampler *stack.Sampler
+	tally   *stack.Tally
+	begin   moment
+
+	mu       sync.Mutex // of what follows: the heart and what it feeds
+	tracker  *request.Tracker
+	sequence request.Sequence
+	router   *target.Router
+	pythons  map[uint32]*target.Python
+	total    *collect.Collector
+	recent   [2]*collect.Collector // two overlapping stretches of the last minute
+	windows  map[*window]bool
+	lines    *collect.Lines
+	joiner   *stack.Joiner
+
+	slow      slowFacts
+	stackWhy  string // why there are no stacks; guarded by mu
+	notes     []recording.NotMeasured
+	precision governor
+	lost      error // why the target is not there now
+}
+
+// moment is an instant on both clocks.
+type moment struct {
+	wall time.Time
+	mono int64 // CLOCK_MONOTONIC, ns: the clock of the events
+}
+
+// Start finds the target and attaches to it. It returns once every hook that can be attached
+// is. The caller must Close the Watcher.
+func Start(ctx context.Context, opts Options) (*Watcher, error) {
+	found, err := opts.Selector.Find()
+	if err != nil {
+		return nil, err
+	}
+	w := &Watcher{
+		opts: opts, log: opts.Log, target: found, service: opts.Service, host: describeHost(),
+		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{},
+		windows: map[*window]bool{}, router: target.LearnRouter(), notes: alwaysMissing(),
+	}
+	if w.service == "" {
+		w.service = found.Service
+	}
+	if w.kernel, err = kernel.Load(opts.Log); err != nil {
+		return nil, err
+	}
+	w.precision = governor{budget: opts.Budget, kernel: w.kernel, log: opts.Log}
+	if err := w.kernel.ServePort(found.Port); err != nil {
+		w.kernel.Close()
+		return nil, err
+	}
+	w.begin = now()
+	w.memory = memory.NewSampler(w.begin.wall)
+	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late}, sink{w})
+	w.total = collect.New(w.begin.mono, nil)
+	w.recent[0], w.recent[1] = collect.New(w.begin.mono, nil), collect.New(w.begin.mono, nil)
+	if opts.Requests != nil {
+		w.lines = collect.NewLines(opts.Requests)
+	}
+	for _, p := range found.Processes {
+		w.attach(p)
+	}
+	w.fetchRoutes(ctx)
+	w.startStacks()
+	w.slow.first = w.read(ctx)
+	w.slow.last = w.slow.first
+	return w, nil
+}
+
+func (w *Watcher) attach(p target.Process) {
+	py, err := target.InspectPython(p.PID)
+	switch {
+	case errors.Is(err, target.ErrNotPython):
+		w.note("links between requests and calls, pool waits, on_cpu", fmt.Sprintf("process %d (%s) is not CPython: only sockets are followed", p.PID, p.Name))
+	case err != nil:
+		w.note("links between requests and calls, pool waits, on_cpu", fmt.Sprintf("process %d: %v", p.PID, err))
+		py = nil
+	default:
+		for _, n := range py.Notes {
+			w.log.Info("about the target", "pid", p.PID, "note", n)
+		}
+	}
+	w.mu.Lock()
+	w.pythons[uint32(p.PID)] = py
+	w.mu.Unlock()
+	if err := w.kernel.Watch(p.PID, py); err != nil {
+		w.log.Warn("a process of the target is not watched", "pid", p.PID, "error", err)
+		w.note("process", fmt.Sprintf("%d is not watched: %v", p.PID, err))
+	}
+}
+
+// note adds what is not measured, once.
+func (w *Watcher) note(what, why string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.notes {
+		if n.What == what && n.Why == why {
+			return
+		}
+	}
+	if len(w.notes) < 64 {
+		w.notes = append(w.notes, recording.NotMeasured{What: what, Why: why})
+	}
+}
+
+// alwaysMissing is what no run of this version measures.
+func alwaysMissing() []recording.NotMeasured {
+	return []recording.NotMeasured{
+		{What: "stage send", Why: "the wait for a slow client is not told apart from the rest yet"},
+		{What: "allocations by endpoint, memory hotspots", Why: "allocation stacks are not sampled yet"},
+		{What: "off-CPU stacks", Why: "not sampled yet; the seconds are in the stages run_queue, gil_wait and blocked"},
+		{What: "bytes inside TLS", Why: "encrypted connections are seen as transfers only"},
+	}
+}
+
+func (w *Watcher) fetchRoutes(ctx context.Context) {
+	if !w.opts.OpenAPI {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	r, err := w.target.FetchRouter(ctx)
+	if err != nil {
+		w.log.Warn("route templates are learned from paths: the target's /openapi.json could not be read", "error", err)
+		return
+	}
+	w.mu.Lock()
+	w.router = r
+	w.mu.Unlock()
+}
+
+func (w *Watcher) endpoint(_ uint32, method, path string) string {
+	return w.router.Endpoint(method, path)
+}
+
+func (w *Watcher) late(pid uint32) bool {
+	py := w.pythons[pid]
+	return py != nil && len(py.Loop) >= 6 && py.Loop[:6] == "uvloop"
+}
+
+// Run lets the events flow until ctx ends.
+func (w *Watcher) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return w.kernel.Read(ctx, w.push, w.release) })
+	g.Go(func() error { w.tick(ctx); return nil })
+	if w.sampler != nil {
+		g.Go(func() error { w.runStacks(ctx); return nil })
+	}
+	err := g.Wait()
+	w.mu.Lock()
+	w.sequence.Release(now().mono, w.tracker.Feed) // nothing comes any more
+	w.mu.Unlock()
+	return err
+}
+
+// Close detaches from the target.
+func (w *Watcher) Close() {
+	if w.sampler != nil {
+		if err := w.sampler.Close(); err != nil {
+			w.log.Warn("stack sampler", "error", err)
+		}
+	}
+	w.kernel.Close()
+}
+
+// Target says who is watched.
+func (w *Watcher) Target() recording.Target {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.describe()
+}
+
+func (w *Watcher) describe() recording.Target {
+	t := recording.Target{Service: w.service, Address: w.target.Address.String()}
+	for _, p := range w.target.Processes {
+		t.PIDs = append(t.PIDs, p.PID)
+		if py := w.pythons[uint32(p.PID)]; py != nil {
+			t.Runtime = "CPython " + py.Version
+			if py.Loop != "" {
+				t.Runtime += ", " + py.Loop
+			}
+		}
+	}
+	if t.Runtime == "" {
+		t.Runtime = "not CPython"
+	}
+	return t
+}
+
+// Kernel gives access to hooks and losses, for doctor.
+func (w *Watcher) Kernel() *kernel.Kernel { return w.kernel }
+
+func describeHost() recording.Host {
+	h := hostFacts()
+	h.CPUs = runtime.NumCPU()
+	h.Arch = runtime.GOARCH
+	return h
+}
