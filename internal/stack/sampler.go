@@ -47,13 +47,15 @@ type Sampler struct {
 	frames  *translator                     // used by handle's goroutine only
 	current atomic.Pointer[libpf.EbpfTrace] // being handled by the unwinder, see ReportTraceEvent
 
-	mu           sync.Mutex // of what follows
+	life    sync.Mutex // held by Start and Close from begin to end
+	started bool
+	closed  bool
+	stop    context.CancelFunc
+	unwind  *tracer.Tracer // nil unless running
+
+	mu           sync.Mutex // of what follows, for moments only: Lost and SetPIDs never wait for Start
 	pids         []int
-	started      bool
-	closed       bool
-	entry        *entry         // nil unless running
-	unwind       *tracer.Tracer // nil unless running
-	stop         context.CancelFunc
+	entry        *entry            // nil unless running
 	lossesBefore map[string]uint64 // unwinderCounts at Start
 	notEntered   uint64            // of an entry that is closed
 
@@ -88,8 +90,8 @@ func (s *Sampler) Period() time.Duration { return time.Duration(s.period) }
 // seconds, most of them in the kernel's verifier, so run it beside the rest. An error means
 // that there are no stacks, and says what is missing; nothing stays behind.
 func (s *Sampler) Start(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.life.Lock()
+	defer s.life.Unlock()
 	if s.started {
 		return ErrStarted
 	}
@@ -138,21 +140,28 @@ func (s *Sampler) load(ctx context.Context) error {
 		// five minutes, and only its maps hold them until then.
 		s.opts.Logger.Debug("the stack unwinder is not told when a process ends", "error", err)
 	}
-	s.lossesBefore = map[string]uint64{}
-	for reason, n := range unwinderCounts {
-		s.lossesBefore[reason] = n.Load()
-	}
 	traces := make(chan *libpf.EbpfTrace)
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	s.entry = &entry{periodNS: uint64(s.period)}
-	if err := s.unwind.Enable(ctx, s.entry); err != nil {
-		return err
+	entry := &entry{periodNS: uint64(s.period)}
+	if err := s.unwind.Enable(ctx, entry); err != nil {
+		return errors.Join(err, entry.close())
 	}
-	unwind, entry := s.unwind, s.entry
-	s.done.Go(func() { s.handle(ctx, unwind, entry, traces) })
-	return s.entry.watch(s.pids)
+	s.done.Go(func() { s.handle(ctx, s.unwind, entry, traces) })
+	return s.watch(entry)
+}
+
+// watch makes the loaded entry the sampler's, and lets the first sample through.
+func (s *Sampler) watch(entry *entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entry = entry
+	s.lossesBefore = map[string]uint64{}
+	for reason, n := range unwinderCounts {
+		s.lossesBefore[reason] = n.Load()
+	}
+	return entry.watch(s.pids)
 }
 
 // SetPIDs replaces the processes to sample, before or after Start.
@@ -261,8 +270,8 @@ func (s *Sampler) Lost() map[string]uint64 {
 	if s.entry != nil {
 		lost[LostNotEntered] = s.entry.notEntered()
 	}
-	for reason, n := range unwinderCounts {
-		lost[reason] = n.Load() - s.lossesBefore[reason]
+	for reason, before := range s.lossesBefore { // none before Start
+		lost[reason] = unwinderCounts[reason].Load() - before
 	}
 	return lost
 }
@@ -271,10 +280,10 @@ func (s *Sampler) Lost() map[string]uint64 {
 func (s *Sampler) Received() uint64 { return s.received.Load() }
 
 // Close stops sampling, detaches everything and closes Samples. It may be called without or
-// after a failed Start.
+// after a failed Start; during one it waits, because loading cannot be interrupted.
 func (s *Sampler) Close() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.life.Lock()
+	defer s.life.Unlock()
 	if s.closed {
 		return nil
 	}
@@ -288,6 +297,8 @@ func (s *Sampler) Close() error {
 }
 
 func (s *Sampler) release() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var err error
 	if s.entry != nil {
 		s.notEntered = s.entry.notEntered()

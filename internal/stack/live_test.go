@@ -1,0 +1,129 @@
+package stack
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
+)
+
+// target burns CPU in Python functions of known names until its input is closed.
+const target = `
+import sys, threading
+def leaf(n):
+    s = 0
+    for i in range(n):
+        s += i * i
+    return s
+def middle():
+    return leaf(20000)
+def outer():
+    while True:
+        middle()
+threading.Thread(target=outer, daemon=True).start()
+print("ready", flush=True)
+sys.stdin.read()
+`
+
+// startTarget runs the target and returns its process id.
+func startTarget(t *testing.T) int {
+	t.Helper()
+	python, err := exec.LookPath("python3")
+	if err != nil {
+		t.Skip("SKIPPED, nothing was proved: no python3 in PATH")
+	}
+	cmd := exec.Command(python, "-c", target)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the target ended with %v", err)
+		}
+	})
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+		t.Fatalf("the target says %q, %v", line, err)
+	}
+	return cmd.Process.Pid
+}
+
+// TestLive samples a real Python process in this kernel.
+func TestLive(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED, nothing was proved: -short")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED, nothing was proved: needs root for BPF")
+	}
+	if err := features.HaveProgramType(ebpf.PerfEvent); err != nil {
+		t.Skipf("SKIPPED, nothing was proved: this kernel or these rights do not allow BPF on perf events: %v", err)
+	}
+	pid := startTarget(t)
+	s := NewSampler(Options{Hz: 199})
+	began := time.Now()
+	if err := s.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("started in %v", time.Since(began).Round(time.Millisecond))
+	s.SetPIDs([]int{pid})
+
+	complete, deadline := 0, time.After(30*time.Second)
+	for complete < 50 {
+		select {
+		case sample := <-s.Samples():
+			if int(sample.PID) != pid {
+				t.Fatalf("process %d was sampled, only %d is watched", sample.PID, pid)
+			}
+			if now := monotonic(t); sample.Time > now || sample.Time < now-int64(30*time.Second) {
+				t.Fatalf("sample time %d, now %d: not CLOCK_MONOTONIC", sample.Time, now)
+			}
+			if calls(sample.Frames, "leaf", "middle", "outer") {
+				complete++
+			}
+		case <-deadline:
+			t.Fatalf("%d of 50 stacks leaf < middle < outer; received %d, lost %v", complete, s.Received(), s.Lost())
+		}
+	}
+	lost := s.Lost()
+	t.Logf("received %d, lost %v", s.Received(), lost)
+	if lost[LostNotEntered] != 0 || lost[LostQueueFull] != 0 {
+		t.Errorf("lost %v", lost)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("close: %v", err)
+	}
+}
+
+// calls says whether the Python frames contain the functions in this order.
+func calls(frames []Frame, functions ...string) bool {
+	for _, f := range frames {
+		if len(functions) > 0 && f.Kind == Python && f.Function == functions[0] {
+			functions = functions[1:]
+		}
+	}
+	return len(functions) == 0
+}
+
+func monotonic(t *testing.T) int64 {
+	t.Helper()
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		t.Fatal(err)
+	}
+	return ts.Nano()
+}
