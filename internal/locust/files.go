@@ -1,0 +1,92 @@
+package locust
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ragscope/ragscope/internal/load"
+)
+
+// Files writes the four CSV files of a run while it goes on. It is a load.Sink and stands
+// after its Stats. Every file but the history is written whole to a temporary name and then
+// renamed; the history grows by whole rows.
+type Files struct {
+	stats   *Stats
+	prefix  string
+	full    bool
+	history *os.File
+	err     error // the first one
+}
+
+var _ load.Sink = (*Files)(nil)
+
+// NewFiles creates the files of PREFIX, with the folders that are missing. full is
+// --csv-full-history.
+func NewFiles(s *Stats, prefix string, full bool) (*Files, error) {
+	f := &Files{stats: s, prefix: prefix, full: full}
+	if err := os.MkdirAll(filepath.Dir(prefix), 0o755); err != nil {
+		return nil, fmt.Errorf("--csv: %w", err)
+	}
+	name := prefix + "_stats_history.csv"
+	if err := WriteFile(name, append(historyHeader[:len(historyHeader):len(historyHeader)], s.historyRows(s.start, full)...)); err != nil {
+		return nil, err
+	}
+	var err error
+	if f.history, err = os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+		return nil, fmt.Errorf("--csv: %w", err)
+	}
+	return f, f.flush()
+}
+
+// Add implements load.Sink; the samples come through the Stats.
+func (f *Files) Add([]load.Sample) {}
+
+// Tick implements load.Sink.
+func (f *Files) Tick(load.Progress) {
+	_, err := f.history.Write(f.stats.historyRows(f.stats.now, f.full))
+	if err != nil {
+		err = fmt.Errorf("--csv: %w", err)
+	}
+	f.keep(errors.Join(err, f.flush()))
+}
+
+func (f *Files) keep(err error) {
+	if f.err == nil {
+		f.err = err
+	}
+}
+
+func (f *Files) flush() error {
+	return errors.Join(
+		WriteFile(f.prefix+"_stats.csv", f.stats.statsCSV()),
+		WriteFile(f.prefix+"_failures.csv", f.stats.failuresCSV()),
+		WriteFile(f.prefix+"_exceptions.csv", exceptionsCSV()),
+	)
+}
+
+// Close ends the writing and returns the first error that there was.
+func (f *Files) Close() error {
+	f.keep(f.history.Close())
+	return f.err
+}
+
+// WriteFile writes a file to a temporary name beside it and renames it, so that a reader
+// never sees half of it.
+func WriteFile(name string, text []byte) error {
+	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	_, err = temporary.Write(text)
+	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), name)
+	}
+	if err != nil {
+		_ = os.Remove(temporary.Name()) // best effort; the first error tells
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
