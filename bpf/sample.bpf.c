@@ -4,7 +4,7 @@
 /*
  * sample: lets the stack unwinder run for watched processes only.
  *
- * A software CPU clock fires on every CPU. The unwinder of user space's library costs tens of
+ * A software CPU clock fires on every CPU. The unwinder behind it costs a hundred
  * microseconds a sample, and would be paid for whatever happens to run; this entry asks first
  * whether anyone watches the process, and only then enters the unwinder by a tail call.
  *

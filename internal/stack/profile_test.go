@@ -92,3 +92,15 @@ func TestTally(t *testing.T) {
 		}
 	}
 }
+
+func TestOfOneEndpoint(t *testing.T) {
+	p := NewProfile(CPU, 10, noon)
+	p.Add("GET /a", sampleOf("x"))
+	p.Add("GET /b", sampleOf("y"))
+	if got := lines(p.Of("GET /b")); got != "GET /b y 1 10\n" {
+		t.Errorf("of GET /b: %q", got)
+	}
+	if got := lines(p); got != "GET /a x 1 10\nGET /b y 1 10\n" {
+		t.Errorf("the whole changed to %q", got)
+	}
+}

@@ -22,7 +22,8 @@ const (
 	// DefaultHz is prime, so that it does not keep step with what the target does every
 	// 10 or 100 ms.
 	DefaultHz = 97
-	// maxHz: at a stack of 90 frames unwinding costs about 50 µs, 5 % of a CPU at 1,000 Hz.
+	// maxHz: a stack of 120 frames, as a FastAPI request has, costs 120 µs in the kernel: 1.2 %
+	// of the CPU that runs it at 97 Hz, 12 % at 1,000 Hz.
 	maxHz = 1000
 	// queueLength is 10 s of four busy CPUs at 97 Hz.
 	queueLength = 4096
