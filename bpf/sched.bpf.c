@@ -4,8 +4,9 @@
 /*
  * When the target's threads do not run, and why.
  *
- *   switched out ─► sleeping (epoll, GIL, anything else) ─► woken ─► switched in: SWITCH
- *               └─► preempted ──────────────────────────────────► switched in: SWITCH
+ *   switched out ─► sleeping in epoll or for the GIL ─► woken ─► switched in: SWITCH
+ *               ├─► sleeping in anything else: SLEEP ─► woken ─► switched in: SWITCH
+ *               └─► preempted ─────────────────────────────────► switched in: SWITCH
  */
 #include "headers/maps.h"
 
@@ -40,6 +41,25 @@ static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
 	return first >= c->runtime && first < c->runtime_end ? FLAG_GIL : 0;
 }
 
+/*
+ * A worker thread leaves its context without a trap; when it then sleeps, the context that is current
+ * tells whether it still works for a request.
+ */
+static __always_inline void sleep_event(struct target *c, u64 now)
+{
+	u64 context = current_context(c);
+	struct event *e;
+
+	if (context == 1)
+		return; /* a C thread */
+	e = reserve(EVENT_SLEEP);
+	if (!e)
+		return;
+	e->time = now;
+	e->context = context;
+	bpf_ringbuf_submit(e, wakeup());
+}
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
@@ -55,6 +75,8 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 			t->off = now;
 			t->woken = 0;
 			t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
+			if (!t->flags)
+				sleep_event(c, now);
 		} else {
 			count(COUNT_STORAGE_FULL);
 		}

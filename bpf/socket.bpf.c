@@ -135,7 +135,7 @@ static __always_inline int transfer(struct target *c, struct sock *sk, int n, bo
 	s->e.len = n;
 	s->e.arrive = arrive;
 	endpoints(&s->e, sk);
-	if (!user_vector(&s->v, n))
+	if (!user_vector(&s->v, n) && n)
 		count(COUNT_PAYLOAD_UNREADABLE);
 	if (n && k->sniff) {
 		k->sniff--;

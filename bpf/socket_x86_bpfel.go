@@ -107,8 +107,9 @@ const (
 	SocketEventTypeEVENT_NEW        SocketEventType = 10
 	SocketEventTypeEVENT_LOOP       SocketEventType = 11
 	SocketEventTypeEVENT_SWITCH     SocketEventType = 12
-	SocketEventTypeEVENT_GRPC_CALL  SocketEventType = 13
-	SocketEventTypeEVENT_GRPC_START SocketEventType = 14
+	SocketEventTypeEVENT_SLEEP      SocketEventType = 13
+	SocketEventTypeEVENT_GRPC_CALL  SocketEventType = 14
+	SocketEventTypeEVENT_GRPC_START SocketEventType = 15
 )
 
 type SocketScratch struct {

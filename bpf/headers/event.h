@@ -17,6 +17,7 @@ enum event_type {
 	EVENT_NEW,	/* context `other` was made empty while `context` was current */
 	EVENT_LOOP,	/* the event loop asks for the next events: its callbacks are done */
 	EVENT_SWITCH,	/* a thread was off the CPU from arrive to time; other: woken at; flags: why */
+	EVENT_SLEEP,	/* a thread goes to sleep in something else than epoll or the GIL; context: what it leaves it in */
 	EVENT_GRPC_CALL,/* AioChannel.call: payload: method */
 	EVENT_GRPC_START,/* _AioCall.unary_unary or a sync call: payload: head of the request message */
 };

@@ -18,6 +18,7 @@ type node struct {
 type step struct {
 	start, end   int64
 	turn, endsIn uint32 // the loop's turn at start and end
+	slept        int64  // when the loop had last gone to sleep, at start
 	loop         bool   // on an event loop's thread, else on a worker thread
 	first        bool   // the first step of its context: a timer, a callback or a new task
 }

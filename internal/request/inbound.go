@@ -158,7 +158,7 @@ func (t *Tracker) lend(th *thread, l *live, at int64) {
 	if l.answered {
 		return
 	}
-	th.current, th.since = l.reader, at
+	th.current, th.address, th.since = l.reader, 0, at
 }
 
 func (t *Tracker) onInboundSend(e *event.Event) {
@@ -232,6 +232,11 @@ func (t *Tracker) finish(l *live, at int64) {
 	c := l.conn
 	if l.Last == 0 {
 		l.Last = at
+	}
+	for _, th := range t.threads {
+		if th.pid == l.PID && th.current != nil && th.current.owner() == l {
+			t.split(th, at) // a worker thread, or the step that sends
+		}
 	}
 	l.spansUntil(l.Last)
 	l.answered = true

@@ -89,7 +89,7 @@ func (l *live) arrived(at int64) {
 // ran adds the thread's current step, which ends now, and what interrupted it.
 func (l *live) ran(th *thread, at int64) {
 	from := th.since
-	if l.lastTID == th && th.isLoop && th.turn-l.lastTurn <= 1 && l.lastEnd < from {
+	if l.lastTID == th && th.isLoop && th.turn-l.lastTurn <= 1 && l.lastEnd < from && th.slept < l.lastEnd {
 		l.add(loopWait, l.lastEnd, from, "", nil) // it yielded: its turn came with the loop's next one
 	}
 	for _, c := range th.cuts {

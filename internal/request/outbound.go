@@ -22,7 +22,7 @@ type outbound struct {
 	channel   *channel // HTTP/2: many calls at a time
 	pending   []*exchange
 	freeSince int64 // when its last answer was read; 0: never
-	lastOwner *live
+	lastUser  *node
 	onThread  bool // its user is a worker thread, not an event loop
 }
 
@@ -217,7 +217,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 		if l != nil && (c.opener == nil || c.opener == l) {
 			l.add(connect, max(c.opened, l.Start), at, c.peer.System, nil)
 		}
-	case l != nil && c.freeSince != 0 && c.lastOwner != l && !t.idle(c, at):
+	case l != nil && c.freeSince != 0 && c.lastUser != x.node && !t.idle(c, at):
 		from, to := t.waited(x.node, th, c.freeSince, at)
 		if to > from && !t.idleSince(c, from) {
 			k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
@@ -226,7 +226,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 		}
 	}
 	c.shaken = true
-	c.lastOwner = l
+	c.lastUser = x.node
 	c.onThread = !th.isLoop
 }
 

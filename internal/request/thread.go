@@ -8,12 +8,14 @@ type thread struct {
 	isLoop   bool
 	turn     uint32 // of the event loop
 	current  *node
+	address  uint64 // of the current context; 0: lent to a request
+	asleep   int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
+	slept    int64  // when the event loop last went to sleep
 	since    int64 // the current step's begin
 	cuts     []cut // of the current step
 	serving  *live // thread as execution context: no contexts, one request at a time
 	reading  reading
 	history  history
-	switches int
 }
 
 // reading is the moment after a thread has read an inbound request: contexts that it makes
@@ -30,13 +32,13 @@ type cut struct {
 }
 
 // run begins a step of n on the thread. A nil n means that no context runs.
-func (t *Tracker) run(th *thread, n *node, at int64) {
+func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	t.pause(th, at)
 	if n == nil {
 		return
 	}
-	th.current, th.since = n, at
-	n.begin(step{start: at, turn: th.turn, loop: th.isLoop})
+	th.current, th.address, th.since = n, address, at
+	n.begin(step{start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
 	if l := n.owner(); l != nil {
 		l.resumed(at)
 	}
@@ -47,6 +49,10 @@ func (t *Tracker) pause(th *thread, at int64) {
 	n := th.current
 	if n == nil {
 		return
+	}
+	if th.asleep != 0 {
+		th.cuts = append(th.cuts, cut{off: th.asleep, on: at, woken: at})
+		th.asleep = 0
 	}
 	if k := len(n.steps); k > 0 && n.steps[k-1].end == 0 {
 		n.steps[k-1].end, n.steps[k-1].endsIn = at, th.turn
@@ -61,7 +67,7 @@ func (t *Tracker) pause(th *thread, at int64) {
 
 // split ends the current step and goes on with it, so that what was run until now counts.
 func (t *Tracker) split(th *thread, at int64) {
-	n, loop := th.current, th.isLoop
+	n := th.current
 	if n == nil {
 		return
 	}
@@ -70,7 +76,6 @@ func (t *Tracker) split(th *thread, at int64) {
 	if k := len(n.steps); k > 0 {
 		n.steps[k-1].end = 0
 	}
-	th.isLoop = loop
 }
 
 func (t *Tracker) thread(e *event.Event) *thread {
@@ -91,7 +96,7 @@ func (t *Tracker) onEnter(e *event.Event) {
 			r.live = nil
 		}
 	}
-	t.run(th, t.contexts.at(e.PID, e.Other), e.Time)
+	t.run(th, t.contexts.at(e.PID, e.Other), e.Other, e.Time)
 }
 
 func (t *Tracker) onLoop(e *event.Event) {
@@ -104,17 +109,33 @@ func (t *Tracker) onLoop(e *event.Event) {
 
 func (t *Tracker) onSwitch(e *event.Event) {
 	th := t.thread(e)
-	if th.current == nil {
-		return
-	}
+	th.asleep = 0
 	if e.Has(event.Epoll) {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
+		th.slept = e.Arrive
+		return
+	}
+	if th.current == nil {
 		return
 	}
 	if e.Arrive < th.since || len(th.cuts) == maxCuts {
 		return
 	}
 	th.cuts = append(th.cuts, cut{off: e.Arrive, on: e.Time, woken: int64(e.Other), kind: e.Flags})
+}
+
+// onSleep ends the step of a worker thread that has left its context, else notes the sleep: its
+// end is told by the switch that comes then.
+func (t *Tracker) onSleep(e *event.Event) {
+	th := t.thread(e)
+	if th.current == nil {
+		return
+	}
+	if th.address != 0 && e.Context != th.address {
+		t.pause(th, e.Time)
+		return
+	}
+	th.asleep = e.Time
 }
 
 const maxCuts = 1 << 12 // of one step; beyond it off-CPU time counts as on_cpu

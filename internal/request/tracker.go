@@ -91,6 +91,8 @@ func (t *Tracker) Feed(e *event.Event) {
 		t.onLoop(e)
 	case event.Switch:
 		t.onSwitch(e)
+	case event.Sleep:
+		t.onSleep(e)
 	case event.Copy:
 		t.onCopy(e)
 	case event.New:

@@ -63,7 +63,7 @@ func suspendedOver(n *node, freed, until int64) (from, to int64) {
 		switch {
 		case gap && (r.first && r.loop || !r.loop || !last.loop): // ended by a timer or a thread
 			span = 0
-		case gap && r.turn-last.endsIn <= 1: // its turn came with the loop's next one
+		case gap && r.turn-last.endsIn <= 1 && r.slept < last.end: // it yielded: its turn came with the loop's next one
 		case gap:
 			if span == 0 {
 				span = last.end

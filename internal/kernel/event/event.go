@@ -31,6 +31,7 @@ const (
 	New       = Type(bpf.SocketEventTypeEVENT_NEW)
 	Loop      = Type(bpf.SocketEventTypeEVENT_LOOP)
 	Switch    = Type(bpf.SocketEventTypeEVENT_SWITCH)
+	Sleep     = Type(bpf.SocketEventTypeEVENT_SLEEP)
 	GRPCCall  = Type(bpf.SocketEventTypeEVENT_GRPC_CALL)
 	GRPCStart = Type(bpf.SocketEventTypeEVENT_GRPC_START)
 )
