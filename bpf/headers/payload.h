@@ -214,7 +214,7 @@ static __always_inline int emit_payload(struct scratch *s)
 	bool request_in = (s->e.flags & FLAG_INBOUND) && s->e.type == EVENT_RECV;
 	u32 head = 0, tail = 0;
 
-	if (s->v.base) {
+	if (s->v.total && s->v.base) {
 		head = gather_head(s, request_in ? HEAD_MAX : HEAD_MAX / 2);
 		if (!head)
 			count(COUNT_PAYLOAD_UNREADABLE);
