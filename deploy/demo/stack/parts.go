@@ -64,7 +64,7 @@ func parts(s settings) []part {
 			name:  "neo4j",
 			after: []string{"graph-db"},
 			ports: []listener{{s.neo4jPort, "DEMO_NEO4J_PORT"}},
-			argv: []string{"java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", graphClasspath(s), "demo.Graph",
+			argv: []string{"java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", graphClasspath(s), "demo.Graph",
 				filepath.Join(s.state, "neo4j"), strconv.Itoa(s.neo4jPort)},
 			ready: boltReady(s.neo4jPort), within: 3 * time.Minute,
 			off: noGraph,
