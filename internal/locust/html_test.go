@@ -1,0 +1,72 @@
+package locust
+
+import (
+	"context"
+	"encoding/xml"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/load"
+	"github.com/ragscope/ragscope/internal/scenario"
+)
+
+func TestHTMLPage(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/bad" {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer server.Close()
+	sc, err := scenario.Parse("s.yaml", []byte("name: <b>x\nusers: 2\nspawn_rate: 100\nrun_time: 200ms\nthink_time: 5ms\ntasks: [{name: a<i, request: {path: /}}, {request: {path: /bad}}]\nthresholds: ['error_rate < 1%']\n"), nil, scenario.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats := NewStats(sc.Tasks, time.Now())
+	res, err := load.Run(context.Background(), load.Config{Scenario: sc, Host: server.URL, Sinks: []load.Sink{stats}, StopTimeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := HTML(stats, res)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, want := range []string{"Load test: &lt;b&gt;x", "a&lt;i", "500 Server Error", "missed", "response", "service", "<polyline"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+	for _, no := range []string{"http://www", "https://", "<script", "src=", "NaN", "%!"} {
+		if strings.Contains(text, no) {
+			t.Errorf("the page has %s", no)
+		}
+	}
+	if stats.Total.Requests != res.All().Requests {
+		t.Errorf("the compatible table counts %d, the other %d", stats.Total.Requests, res.All().Requests)
+	}
+}
+
+func TestChartIsXML(t *testing.T) {
+	for _, points := range [][]point{nil, {{0, 0}}, {{0, 3}, {5, 1234}}} {
+		d := xml.NewDecoder(strings.NewReader(string(chart("t", "ms", line{"a", "#000", points}))))
+		for {
+			if _, err := d.Token(); err == io.EOF {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestNiceAbove(t *testing.T) {
+	for v, want := range map[float64]float64{0: 1, 0.3: .4, 1: 1, 7: 8, 9: 10, 430: 800} {
+		if got := niceAbove(v); got < want*0.999 || got > want*1.001 {
+			t.Errorf("above %g: %g, want %g", v, got, want)
+		}
+	}
+}
