@@ -1,0 +1,80 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/scenario"
+)
+
+const (
+	whatToSend = "What to send"
+	howMuch    = "How much"
+	results    = "Results"
+	logging    = "Logging and configuration"
+)
+
+// env names our variable of a flag and Locust's.
+func env(flag string, locust ...string) []string {
+	names := command.Env(flag)
+	for _, l := range locust {
+		names = append(names, "LOCUST_"+l)
+	}
+	return names
+}
+
+// runFlags are those of run. Names, letters and variables of Locust's flags are Locust's.
+func runFlags() []cli.Flag {
+	flags := []cli.Flag{
+		&cli.StringFlag{Category: whatToSend, Name: "host", Aliases: []string{"H"}, EnvVars: env("host", "HOST"), Usage: "base `URL` of the API, http://localhost:8000"},
+		&cli.StringFlag{Category: whatToSend, Name: "scenario", EnvVars: env("scenario"), Usage: "`FILE` or built-in scenario: " + strings.Join(scenario.Builtins(), ", ")},
+		&cli.StringFlag{Category: whatToSend, Name: "locustfile", Aliases: []string{"f"}, EnvVars: env("locustfile", "LOCUSTFILE"), Usage: "a scenario `FILE`; a Python file is not run, the suite's tasks are sent instead"},
+		&cli.StringFlag{Category: whatToSend, Name: "queries", EnvVars: env("queries"), Usage: "`FILE` (.jsonl, .csv or .txt) that replaces the data set named queries"},
+		&cli.StringSliceFlag{Category: whatToSend, Name: "tags", Aliases: []string{"T"}, EnvVars: env("tags", "TAGS"), Usage: "send only the tasks with any of these `TAGS`"},
+		&cli.StringSliceFlag{Category: whatToSend, Name: "exclude-tags", Aliases: []string{"E"}, EnvVars: env("exclude-tags", "EXCLUDE_TAGS"), Usage: "leave out the tasks with any of these `TAGS`"},
+		&cli.BoolFlag{Category: whatToSend, Name: "equal-weights", EnvVars: env("equal-weights"), Usage: "send all tasks equally often"},
+		&cli.BoolFlag{Category: whatToSend, Name: "list", Aliases: []string{"l"}, Usage: "print the tasks and end"},
+		&cli.BoolFlag{Category: whatToSend, Name: "show-task-ratio", Usage: "print the tasks with their share and end"},
+		&cli.StringFlag{Category: whatToSend, Name: "timeout", EnvVars: env("timeout"), Usage: "`TIME` after which a request fails", DefaultText: "60s"},
+		&cli.Uint64Flag{Category: whatToSend, Name: "seed", EnvVars: env("seed"), Usage: "`NUMBER` that tasks, data and pauses are drawn from", DefaultText: "another one each time"},
+
+		&cli.IntFlag{Category: howMuch, Name: "users", Aliases: []string{"u"}, EnvVars: env("users", "USERS"), Usage: "closed model: `NUMBER` of users", DefaultText: "the scenario's, else 1"},
+		&cli.StringFlag{Category: howMuch, Name: "spawn-rate", Aliases: []string{"r"}, EnvVars: env("spawn-rate", "SPAWN_RATE"), Usage: "`USERS` started a second", DefaultText: "the scenario's, else 1"},
+		&cli.StringFlag{Category: howMuch, Name: "hatch-rate", Hidden: true, Usage: "the old name of --spawn-rate"},
+		&cli.StringFlag{Category: howMuch, Name: "run-time", Aliases: []string{"t"}, EnvVars: env("run-time", "RUN_TIME"), Usage: "`TIME` to run, 20, 20s, 3m or 1h20m", DefaultText: "the scenario's, else until interrupted"},
+		&cli.StringFlag{Category: howMuch, Name: "rate", EnvVars: env("rate"), Usage: "open model: `REQUESTS` a second, 50 or 50/s, whatever the answers do"},
+		&cli.StringFlag{Category: howMuch, Name: "arrival", EnvVars: env("arrival"), Usage: "open model: constant or poisson `GAPS`"},
+		&cli.IntFlag{Category: howMuch, Name: "max-in-flight", EnvVars: env("max-in-flight"), Usage: "open model: most `REQUESTS` under way at a time; reaching it makes the run invalid", DefaultText: "5000"},
+		&cli.StringFlag{Category: howMuch, Name: "think-time", EnvVars: env("think-time"), Usage: "closed model: `PAUSE` between a user's requests: 0s, 2s, 1s..3s, exponential(2s)"},
+		&cli.StringFlag{Category: howMuch, Name: "stop-timeout", Aliases: []string{"s"}, EnvVars: env("stop-timeout", "STOP_TIMEOUT"), Value: "60s", Usage: "`TIME` that requests under way at the end may take; Locust's default 0 gives them up"},
+		&cli.BoolFlag{Category: howMuch, Name: "headless", EnvVars: env("headless", "HEADLESS"), Usage: "without the web UI, which is not there yet: needed for now"},
+		&cli.BoolFlag{Name: "autostart", Hidden: true, EnvVars: env("autostart", "AUTOSTART"), Usage: "implied by --headless"},
+
+		&cli.StringFlag{Category: results, Name: "csv", EnvVars: env("csv", "CSV"), Usage: "write `PREFIX`_stats.csv, _stats_history.csv, _failures.csv, _exceptions.csv as Locust does, and _recording.json"},
+		&cli.BoolFlag{Category: results, Name: "csv-full-history", EnvVars: env("csv-full-history", "CSV_FULL_HISTORY"), Usage: "history rows of every task"},
+		&cli.StringFlag{Category: results, Name: "html", EnvVars: env("html", "HTML"), Usage: "write a page to `FILE`; {u}, {r} and {t} stand for users, spawn rate and run time"},
+		&cli.BoolFlag{Category: results, Name: "json", Usage: "print Locust's JSON on standard output at the end"},
+		&cli.StringFlag{Category: results, Name: "json-file", Usage: "write Locust's JSON to `FILE`.json instead of tables on the screen"},
+		&cli.BoolFlag{Category: results, Name: "print-stats", EnvVars: env("print-stats", "PRINT_STATS"), Usage: "print Locust's table every two seconds instead of the progress line"},
+		&cli.BoolFlag{Category: results, Name: "only-summary", EnvVars: env("only-summary", "ONLY_SUMMARY"), Usage: "print nothing before the end"},
+		&cli.StringSliceFlag{Category: results, Name: "threshold", EnvVars: env("threshold"), Usage: "a `PROMISE` that makes the exit code 1 when it is missed: 'POST /api/v1/chat: p95 < 1s', 'error_rate < 1%', 'rps > 20'; may be given again"},
+		&cli.IntFlag{Category: results, Name: "exit-code-on-error", EnvVars: env("exit-code-on-error", "EXIT_CODE_ON_ERROR"), Value: command.Failed, Usage: "exit `CODE` when requests failed"},
+		&cli.StringFlag{Category: results, Name: "agent", EnvVars: env("agent"), Usage: "base `URL` of a running agent: its view is joined into the recording"},
+
+		&cli.StringFlag{Name: "loglevel", Aliases: []string{"L"}, Hidden: true, EnvVars: []string{"LOCUST_LOGLEVEL"}, Usage: "Locust's name of --log-level"},
+		&cli.PathFlag{Category: logging, Name: "logfile", EnvVars: env("logfile", "LOGFILE"), Usage: "log to `FILE`"},
+		&cli.BoolFlag{Name: "skip-log-setup", Hidden: true, Usage: "has no meaning here"},
+	}
+	return append(flags, command.Flags()...)
+}
+
+// words splits --tags a,b and --tags a --tags b alike; LOCUST_TAGS separates by spaces.
+func words(values []string) []string {
+	var out []string
+	for _, v := range values {
+		out = append(out, strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })...)
+	}
+	return out
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/load"
+	"github.com/ragscope/ragscope/internal/scenario"
+)
+
+// plan reads the scenario and lets the flags override it. Every error is one of usage.
+func plan(c *cli.Context) (*scenario.Scenario, error) {
+	s, err := readScenario(c)
+	if err != nil {
+		return nil, command.Wrong("%w", err)
+	}
+	if err := s.Filter(words(c.StringSlice("tags")), words(c.StringSlice("exclude-tags"))); err != nil {
+		return nil, command.Wrong("%w", err)
+	}
+	if c.Bool("equal-weights") {
+		s.Equalize()
+	}
+	if err := amounts(c, s); err != nil {
+		return nil, err
+	}
+	for _, text := range c.StringSlice("threshold") {
+		th, err := scenario.ParseThreshold(text)
+		if err != nil {
+			return nil, command.Wrong("--threshold: %w", err)
+		}
+		s.Thresholds = append(s.Thresholds, th)
+	}
+	if err := s.CheckThresholds(); err != nil {
+		return nil, command.Wrong("%w", err)
+	}
+	if c.IsSet("host") {
+		s.Host = c.String("host")
+	}
+	return s, nil
+}
+
+func readScenario(c *cli.Context) (*scenario.Scenario, error) {
+	var o scenario.Options
+	if q := c.String("queries"); q != "" {
+		o.Data = map[string]string{"queries": q}
+	}
+	name := c.String("scenario")
+	if f := c.String("locustfile"); name == "" && f != "" {
+		if !strings.HasSuffix(f, ".py") {
+			name = f
+		} else {
+			slog.Warn("Python files are not run: sending the suite's built-in tasks; write a scenario file for others", "locustfile", f)
+		}
+	}
+	if name == "" {
+		return scenario.Suite(o)
+	}
+	return scenario.Load(name, o)
+}
+
+// amounts applies the flags that say how much is sent.
+func amounts(c *cli.Context, s *scenario.Scenario) error {
+	if c.IsSet("users") && c.IsSet("rate") {
+		return command.Wrong("--users is the closed model, --rate the open one: give one of them")
+	}
+	if c.IsSet("users") {
+		if s.Users, s.Rate = c.Int("users"), 0; s.Users < 1 {
+			return command.Wrong("--users %d: at least one user is needed", s.Users)
+		}
+	}
+	rates := map[string]*float64{"spawn-rate": &s.SpawnRate, "hatch-rate": &s.SpawnRate, "rate": &s.Rate}
+	for name, to := range rates {
+		if !c.IsSet(name) {
+			continue
+		}
+		v, err := scenario.ParseRate(c.String(name))
+		if err != nil {
+			return command.Wrong("--%s: %w", name, err)
+		}
+		*to = v
+	}
+	var err error
+	if c.IsSet("run-time") {
+		if s.RunTime, err = scenario.ParseDuration(c.String("run-time")); err != nil || s.RunTime == 0 {
+			return command.Wrong("--run-time %q: write 20, 20s, 3m or 1h20m", c.String("run-time"))
+		}
+	}
+	if c.IsSet("timeout") {
+		if s.Timeout, err = scenario.ParseDuration(c.String("timeout")); err != nil || s.Timeout == 0 {
+			return command.Wrong("--timeout %q: write for example 60s", c.String("timeout"))
+		}
+	}
+	if c.IsSet("think-time") {
+		if s.Think, err = scenario.ParseThink(c.String("think-time")); err != nil {
+			return command.Wrong("--think-time: %w", err)
+		}
+	}
+	switch a := c.String("arrival"); a {
+	case "":
+	case "constant", "poisson":
+		s.Poisson = a == "poisson"
+	default:
+		return command.Wrong("--arrival %q: write constant or poisson", a)
+	}
+	if c.IsSet("max-in-flight") {
+		if s.MaxInFlight = c.Int("max-in-flight"); s.MaxInFlight < 1 {
+			return command.Wrong("--max-in-flight %d: write a number from 1 up", s.MaxInFlight)
+		}
+	}
+	if s.Rate == 0 { // Locust's defaults
+		s.Users = max(s.Users, 1)
+		if s.SpawnRate == 0 {
+			s.SpawnRate = 1
+		}
+	}
+	return nil
+}
+
+// checkHost demands a base URL.
+func checkHost(s *scenario.Scenario) error {
+	if s.Host == "" {
+		return command.Wrong("--host is missing: name the API, as in --host http://localhost:8000")
+	}
+	if _, err := load.BaseURL(s.Host); err != nil {
+		return command.Wrong("--host: %w", err)
+	}
+	return nil
+}
+
+// printTasks is --list and --show-task-ratio.
+func printTasks(w io.Writer, s *scenario.Scenario, ratio bool) {
+	var sum float64
+	for _, t := range s.Tasks {
+		sum += t.Weight
+	}
+	for _, t := range s.Tasks {
+		share := ""
+		if ratio {
+			share = fmt.Sprintf("%5.1f%%  ", t.Weight/sum*100)
+		}
+		fmt.Fprintf(w, "%s%-5s %s  %s\n", share, t.Method, t.Name, strings.Join(t.Tags, ","))
+	}
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/load"
+	"github.com/ragscope/ragscope/internal/locust"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/scenario"
+)
+
+func runCommand(abort context.Context) *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "send a scenario and measure what comes back",
+		UsageText: "loader run --host http://localhost:8000 -u 50 -r 10 -t 5m --headless --csv results/baseline --html results/baseline.html\nloader run --host http://localhost:8000 --scenario peak --headless --agent http://127.0.0.1:9470 --csv results/peak\nloader run --host http://localhost:8000 --rate 50/s -t 2m --headless --threshold 'POST /api/v1/chat: p95 < 1s'\nloader run --scenario my.yaml --headless",
+		Description: "Values come from flags, then the environment (RAGSCOPE_… or Locust's LOCUST_…), then the --config file, then the scenario.\n" +
+			"Without --scenario the suite's tasks are sent: hybrid search 3, chat 1, vector search 0.5, chat stream 0.5, health 0.2.\n" +
+			"In Locust's tables and files a 429 is a failure, and so it is for the exit code, unless the task's check allows it; the recording,\n" +
+			"the progress line and thresholds count it apart. A threshold is not kept by a run that is marked invalid.",
+		Flags: runFlags(),
+		Action: func(c *cli.Context) error {
+			err := runLoad(c, abort)
+			var coded *command.Error
+			if err != nil && !errors.As(err, &coded) {
+				err = command.NotAllowed(err)
+			}
+			return err
+		},
+	}
+}
+
+func runLoad(c *cli.Context, abort context.Context) error {
+	if err := command.Configure(c); err != nil {
+		return err
+	}
+	closeLog, err := setLogger(c)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+	if c.Args().Present() {
+		return command.Wrong("unexpected argument %q: user classes are not known here; choose tasks with --tags or --scenario", c.Args().First())
+	}
+	s, err := plan(c)
+	if err != nil {
+		return err
+	}
+	if c.Bool("list") || c.Bool("show-task-ratio") {
+		printTasks(c.App.Writer, s, c.Bool("show-task-ratio"))
+		return nil
+	}
+	if err := checkHost(s); err != nil {
+		return err
+	}
+	if !c.Bool("headless") {
+		return command.Wrong("the web UI is not there yet: add --headless")
+	}
+	return measure(c, abort, s)
+}
+
+// measure sends the scenario and writes the results.
+func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error {
+	stopTimeout, err := scenario.ParseDuration(c.String("stop-timeout"))
+	if err != nil {
+		return command.Wrong("--stop-timeout: %w", err)
+	}
+	out, err := newOutput(c, s)
+	if err != nil {
+		return err
+	}
+	preflight(c.Context, s.Host)
+	agent := openWindow(c.Context, c.String("agent"), s.Name)
+
+	seed := c.Uint64("seed")
+	if !c.IsSet("seed") {
+		seed = rand.Uint64()
+	}
+	slog.Debug("drawing tasks, data and pauses", "seed", seed)
+	stats := locust.NewStats(s.Tasks, time.Now())
+	sinks, err := out.sinks(stats)
+	if err != nil {
+		return err
+	}
+	result, err := load.Run(c.Context, load.Config{
+		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed,
+	})
+	if err != nil {
+		return errors.Join(err, out.close())
+	}
+	return out.finish(stats, result, agent.close(result))
+}
+
+func setLogger(c *cli.Context) (closeLog func(), err error) {
+	if l := c.String("loglevel"); l != "" && !c.IsSet("log-level") {
+		l = strings.ToLower(l)
+		if l == "warning" || l == "critical" {
+			l = map[string]string{"warning": "warn", "critical": "error"}[l]
+		}
+		if err := c.Set("log-level", l); err != nil {
+			return nil, command.Wrong("--loglevel: %w", err)
+		}
+	}
+	w, closeLog := io.Writer(os.Stderr), func() {}
+	if path := c.Path("logfile"); path != "" {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+		if err != nil {
+			return nil, command.NotAllowed(err)
+		}
+		w, closeLog = f, func() { _ = f.Close() }
+	}
+	logger, err := command.Logger(c, w)
+	if err != nil {
+		closeLog()
+		return nil, err
+	}
+	slog.SetDefault(logger)
+	return closeLog, nil
+}
+
+// preflightTimeout bounds the look at the host before the run.
+const preflightTimeout = 3 * time.Second
+
+// preflight warns when nobody answers. The run goes on all the same, as Locust's does: the
+// API may still come up, and what fails is counted.
+func preflight(ctx context.Context, host string) {
+	u, err := url.Parse(host)
+	if err != nil {
+		return // BaseURL has checked it
+	}
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	}
+	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		slog.Warn("nothing answers at "+host+": start the API or correct --host; the run goes on and counts every request as failed", "error", err)
+		return
+	}
+	_ = conn.Close()
+}
+
+// agentWindow is the agent's part of a run; the zero value is a run without an agent.
+type agentWindow struct {
+	agent load.Agent
+	id    string
+	why   string // why there is none
+}
+
+// openWindow asks the agent to watch. A run without its agent goes on, loudly.
+func openWindow(ctx context.Context, url, name string) agentWindow {
+	if url == "" {
+		return agentWindow{why: "the loader ran without --agent"}
+	}
+	a := load.Agent{URL: url}
+	id, err := a.Open(ctx, name)
+	if err != nil {
+		slog.Warn("THE AGENT DOES NOT WATCH THIS RUN: the recording will hold the client's figures alone", "error", err)
+		return agentWindow{why: "the agent did not watch: " + err.Error()}
+	}
+	return agentWindow{agent: a, id: id}
+}
+
+// close returns the recording with both views.
+func (w agentWindow) close(r *load.Result) *recording.Recording {
+	if w.id == "" {
+		return r.Recording(w.why)
+	}
+	rec, err := w.agent.Close(context.Background(), w.id) // also after an interrupt: the results are written
+	if err != nil {
+		slog.Warn("THE AGENT'S VIEW IS LOST: the recording holds the client's figures alone", "error", err)
+		return r.Recording("the agent's recording could not be had: " + err.Error())
+	}
+	rec.Join(r.Facts(), r.Endpoints())
+	return rec
+}
