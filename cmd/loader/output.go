@@ -24,7 +24,8 @@ type output struct {
 	c         *cli.Context
 	screen    *os.File // tables and progress, as Locust: standard error
 	stdout    io.Writer
-	width     int
+	width     int  // of the column of names
+	live      bool // the screen is a terminal
 	html      string
 	json      string
 	recording string
@@ -33,7 +34,9 @@ type output struct {
 
 // newOutput checks, before anything is sent, that the results can be written.
 func newOutput(c *cli.Context, s *scenario.Scenario) (*output, error) {
-	o := &output{c: c, screen: os.Stderr, stdout: c.App.Writer, width: locust.NameWidth(terminalColumns(os.Stderr)), recording: "recording.json"}
+	o := &output{c: c, screen: os.Stderr, stdout: c.App.Writer, recording: "recording.json"}
+	columns, live := terminal(o.screen)
+	o.width, o.live = locust.NameWidth(columns), live
 	if c.Bool("csv-full-history") && c.String("csv") == "" {
 		return nil, command.Wrong("--csv-full-history needs --csv PREFIX")
 	}
@@ -77,7 +80,7 @@ func (o *output) sinks(stats *locust.Stats) ([]load.Sink, error) {
 		sinks = append(sinks, o.files)
 	}
 	if !o.c.Bool("only-summary") {
-		p := &progress{out: o.screen, live: terminalColumns(o.screen) > 0, width: o.width}
+		p := &progress{out: o.screen, live: o.live, width: o.width}
 		if o.c.Bool("print-stats") {
 			p.table = stats
 		}

@@ -77,6 +77,9 @@ func (p *progress) Tick(t load.Progress) {
 }
 
 func (p *progress) line(t load.Progress) string {
+	if t.Last {
+		return fmt.Sprintf("%s  done: %d requests  %d failures  %d limited (429)  %d missed", clockTime(t.Elapsed), p.requests, p.failures, p.limited, t.Missed)
+	}
 	var all []time.Duration
 	for _, s := range p.seconds {
 		all = append(all, s...)
@@ -98,7 +101,7 @@ func (p *progress) line(t load.Progress) string {
 	if t.Missed > 0 {
 		line += fmt.Sprintf("  %d missed", t.Missed)
 	}
-	if t.Stopping && !t.Last {
+	if t.Stopping {
 		line += fmt.Sprintf("  stopping, %d under way", t.InFlight)
 	}
 	return line
@@ -111,11 +114,11 @@ func clockTime(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// terminalColumns is the width of the terminal, 0 when f is none.
-func terminalColumns(f *os.File) int {
+// terminal says whether f is one, and how many columns it has (0: it does not tell).
+func terminal(f *os.File) (columns int, is bool) {
 	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
-		return 0
+		return 0, false
 	}
-	return int(ws.Col)
+	return int(ws.Col), true
 }

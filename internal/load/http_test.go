@@ -1,13 +1,13 @@
 package load
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,8 +131,8 @@ func deadAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// BenchmarkHTTP is the loader's own price of a short request, against a server that costs
-// next to nothing. Compare by CPU time, not by wall time.
+// BenchmarkHTTP is the price of a short request at full speed: the loader's own and that of a
+// bare server in the same process (one read, one write). Compare by CPU time, not by wall time.
 func BenchmarkHTTP(b *testing.B) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -151,15 +151,24 @@ func BenchmarkHTTP(b *testing.B) {
 	h := NewHTTP()
 	defer h.Close()
 	r.cfg.Sender, r.kill = h, context.Background()
-	w := r.worker(1)
+	var number, failed atomic.Int64
 	b.ReportAllocs()
+	b.SetParallelism(25)
 	before := ownCPU()
-	for b.Loop() {
-		w.send(0, r.since())
-	}
+	b.RunParallel(func(pb *testing.PB) {
+		w := r.worker(int(number.Add(1)))
+		for pb.Next() {
+			w.send(0, r.since())
+		}
+		for _, s := range w.box.samples {
+			if s.Failure.Failed() {
+				failed.Add(1)
+			}
+		}
+	})
 	b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-µs/op")
-	if n := len(w.box.samples); n == 0 || w.box.samples[n-1].Failure.Failed() {
-		b.Fatalf("%d samples, last %v", n, w.box.samples[n-1].Failure)
+	if failed.Load() > 0 {
+		b.Fatalf("%d of %d requests failed", failed.Load(), b.N)
 	}
 }
 
@@ -171,13 +180,11 @@ func serveFixed(l net.Listener) {
 		}
 		go func() {
 			defer conn.Close()
-			lines := bufio.NewReader(conn)
+			request := make([]byte, 4096) // one small request comes in one piece
 			for {
-				req, err := http.ReadRequest(lines)
-				if err != nil {
+				if _, err := conn.Read(request); err != nil {
 					return
 				}
-				_, _ = io.Copy(io.Discard, req.Body)
 				if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"); err != nil {
 					return
 				}

@@ -11,13 +11,16 @@ import (
 
 // Files writes the four CSV files of a run while it goes on. It is a load.Sink and stands
 // after its Stats. Every file but the history is written whole to a temporary name and then
-// renamed; the history grows by whole rows.
+// renamed; the history grows by whole rows, one second late, so that the last row of a run
+// can take the place of one of the same second.
 type Files struct {
 	stats   *Stats
 	prefix  string
 	full    bool
 	history *os.File
-	err     error // the first one
+	pending []byte // rows not yet written
+	second  int64  // of the pending rows
+	err     error  // the first one
 }
 
 var _ load.Sink = (*Files)(nil)
@@ -30,9 +33,10 @@ func NewFiles(s *Stats, prefix string, full bool) (*Files, error) {
 		return nil, fmt.Errorf("--csv: %w", err)
 	}
 	name := prefix + "_stats_history.csv"
-	if err := WriteFile(name, append(historyHeader[:len(historyHeader):len(historyHeader)], s.historyRows(s.start, full)...)); err != nil {
+	if err := WriteFile(name, historyHeader); err != nil {
 		return nil, err
 	}
+	f.pending, f.second = s.historyRows(s.start, full), s.start.Unix()
 	var err error
 	if f.history, err = os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
 		return nil, fmt.Errorf("--csv: %w", err)
@@ -45,11 +49,21 @@ func (f *Files) Add([]load.Sample) {}
 
 // Tick implements load.Sink.
 func (f *Files) Tick(load.Progress) {
-	_, err := f.history.Write(f.stats.historyRows(f.stats.now, f.full))
-	if err != nil {
-		err = fmt.Errorf("--csv: %w", err)
+	now := f.stats.now
+	if now.Unix() != f.second {
+		f.keep(f.writePending())
 	}
-	f.keep(errors.Join(err, f.flush()))
+	f.pending, f.second = f.stats.historyRows(now, f.full), now.Unix()
+	f.keep(f.flush())
+}
+
+func (f *Files) writePending() error {
+	_, err := f.history.Write(f.pending)
+	f.pending = nil
+	if err != nil {
+		return fmt.Errorf("--csv: %w", err)
+	}
+	return nil
 }
 
 func (f *Files) keep(err error) {
@@ -68,7 +82,7 @@ func (f *Files) flush() error {
 
 // Close ends the writing and returns the first error that there was.
 func (f *Files) Close() error {
-	f.keep(f.history.Close())
+	f.keep(errors.Join(f.writePending(), f.history.Close()))
 	return f.err
 }
 

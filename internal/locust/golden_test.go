@@ -182,6 +182,10 @@ func TestFilesHoldTheLastRows(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
+	history, err := os.ReadFile(prefix + "_stats_history.csv")
+	if n := strings.Count(string(history), "\r\n"); err != nil || n != 3 { // header, start, and one row for the last second
+		t.Errorf("%d lines in the history, want 3: %v\n%s", n, err, history)
+	}
 	for suffix, want := range map[string]string{"_stats.csv": "GET,/,5,0,5,5.0,5.0,5.0,0.0,3.33", "_stats_history.csv": "1795431891,3,,Aggregated,0.000000,0.000000,5,5,5,5,5,5,5,5,5,5,5,5,0,5,", "_failures.csv": "Method,", "_exceptions.csv": "Count,"} {
 		if b, err := os.ReadFile(prefix + suffix); err != nil || !strings.Contains(string(b), want) {
 			t.Errorf("%s: %v\n%s\nlacks %s", suffix, err, b, want)
