@@ -23,7 +23,7 @@ from stores import Stores
 
 log = logging.getLogger("uvicorn.error")
 
-SYSTEM_PROMPT = "Answer the question in one short sentence from the context."
+SYSTEM_PROMPT = "Answer in one short sentence."
 
 
 class SearchRequest(BaseModel):

@@ -147,29 +147,30 @@ func (c *child) signal(sig syscall.Signal) {
 
 // stop ends the process group and returns when its leader has ended.
 func (c *child) stop() {
-	c.signal(syscall.SIGTERM)
 	select {
-	case <-c.done:
-	case <-time.After(graceful):
+	case <-c.done: // it has ended by itself; its group may live on
+	default:
+		c.signal(syscall.SIGTERM)
+		select {
+		case <-c.done:
+		case <-time.After(graceful):
+		}
 	}
 	c.signal(syscall.SIGKILL)
 	<-c.done
 }
 
-// stop ends all children, the last started first, and then whatever they left.
+// stop ends all children side by side, and then whatever they left.
 func (f *family) stop() {
 	f.mu.Lock()
 	children := f.children
 	f.children = nil
 	f.mu.Unlock()
-	for i := len(children) - 1; i >= 0; i-- {
-		select {
-		case <-children[i].done:
-			children[i].signal(syscall.SIGKILL)
-		default:
-			children[i].stop()
-		}
+	var all sync.WaitGroup
+	for _, c := range children {
+		all.Go(c.stop)
 	}
+	all.Wait()
 	sweep(f.mark)
 }
 

@@ -64,6 +64,12 @@ func (st *stack) measure(ctx context.Context) error {
 	}
 	defer os.RemoveAll(partial)
 
+	if err := st.lookForOthers(ctx); err != nil {
+		return err
+	}
+	if err := st.prime(ctx); err != nil {
+		return fmt.Errorf("warm-up: %w", err)
+	}
 	rate := s.rate
 	if rate == 0 {
 		var err error
@@ -95,6 +101,20 @@ func (st *stack) measure(ctx context.Context) error {
 	st.stop()
 	st.progress.say("everything is stopped")
 	return printVerdict(os.Stdout, s.results)
+}
+
+// lookForOthers warns of whatever else uses the machine, while the stack itself is idle.
+func (st *stack) lookForOthers(ctx context.Context) error {
+	cpu := startCPU()
+	select {
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if busy := cpu.busy(); busy > 0.2 {
+		st.progress.say("%-12s other processes keep the CPU %.0f %% busy: every figure will show it", "warning", 100*busy)
+	}
+	return nil
 }
 
 func (st *stack) agentURL() string { return "http://" + loopback(st.cfg.agentPort) }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -50,7 +51,12 @@ func askOllama(ctx context.Context, s settings, path string, body any) error {
 	if err != nil {
 		return err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+loopback(s.ollamaPort)+path, bytes.NewReader(text))
+	return postJSON(ctx, "http://"+loopback(s.ollamaPort)+path, text)
+}
+
+// postJSON wants status 200 for a body.
+func postJSON(ctx context.Context, url string, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -61,11 +67,11 @@ func askOllama(ctx context.Context, s settings, path string, body any) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		var answer bytes.Buffer
-		_, _ = answer.ReadFrom(resp.Body)
-		return fmt.Errorf("ollama answers %s to %s: %s", resp.Status, path, strings.TrimSpace(answer.String()))
+		answer, _ := io.ReadAll(io.LimitReader(resp.Body, 300))
+		return fmt.Errorf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(answer))
 	}
-	return nil
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // fill runs the API's own indexing program, whose output says what came of it.

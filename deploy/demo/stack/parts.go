@@ -80,7 +80,7 @@ func parts(s settings) []part {
 		},
 		{
 			name:  "api",
-			after: []string{"python", "redis", "qdrant", "fill"},
+			after: []string{"python", "redis", "qdrant", "neo4j", "ollama"},
 			ports: []listener{{s.apiPort, "DEMO_API_PORT"}},
 			argv: []string{venvBin(s, "uvicorn"), "app:app", "--host", "127.0.0.1", "--port", strconv.Itoa(s.apiPort),
 				"--workers", strconv.Itoa(s.workers), "--no-access-log", "--timeout-graceful-shutdown", "3"},

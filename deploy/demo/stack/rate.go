@@ -1,23 +1,28 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // The warm-up offers more and more load until the machine or the latency says that it is enough.
 const (
 	firstRate    = 4.0             // req/s
-	rateFactor   = 1.5             // from step to step
+	rateFactor   = 1.6             // from step to step
 	stepLength   = 3 * time.Second // of load at one rate
 	enoughCPU    = 0.70            // of all cores
-	kneeFactor   = 4               // p95 grown by this, and …
-	kneeLeast    = 400 * time.Millisecond
+	kneeFactor   = 2               // p95 grown by this, and to …
+	kneeLeast    = 1500 * time.Millisecond
+	primeTime    = 10 * time.Second
 	baselinePart = 0.6 // of the capacity found
 	lastRate     = 2000.0
 )
@@ -28,6 +33,35 @@ type observation struct {
 	busy float64 // share of all cores
 	p95  time.Duration
 	done float64 // answered, req/s
+}
+
+// prime asks the most popular questions, so that the caches are those of an API that has been in use for a while.
+func (st *stack) prime(ctx context.Context) error {
+	if !st.cfg.useCache {
+		return nil
+	}
+	text, err := os.ReadFile(queriesFile(st.cfg))
+	if err != nil {
+		return err
+	}
+	var asked atomic.Int64
+	begin := time.Now()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(st.cfg.llmParallel)
+	for line := range bytes.Lines(text) {
+		if time.Since(begin) > primeTime || ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			asked.Add(1)
+			return postJSON(ctx, "http://"+loopback(st.cfg.apiPort)+"/api/v1/chat", line)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	st.progress.say("%-12s %d popular questions asked (%.1fs)", "warm-up", asked.Load(), time.Since(begin).Seconds())
+	return nil
 }
 
 // findRate returns the baseline's rate for this machine.
