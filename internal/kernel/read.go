@@ -12,8 +12,8 @@ import (
 	"github.com/ragscope/ragscope/internal/kernel/event"
 )
 
-// pollEvery is how often the ring buffer is emptied: nothing wakes us for single events.
-const pollEvery = 10 * time.Millisecond
+// PollEvery is how often the ring buffer is emptied: nothing wakes us for single events.
+const PollEvery = 10 * time.Millisecond
 
 // Read hands every event to fn until ctx ends, in the order of the ring buffer, and calls
 // idle whenever the buffer is empty. The event and its bytes are valid only during the call.
@@ -24,7 +24,7 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event, raw []byte), 
 	stop := context.AfterFunc(ctx, func() { k.reader.SetDeadline(time.Now()) })
 	defer stop()
 	for {
-		k.reader.SetDeadline(time.Now().Add(pollEvery))
+		k.reader.SetDeadline(time.Now().Add(PollEvery))
 		for {
 			err := k.reader.ReadInto(&rec)
 			if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -2,12 +2,15 @@ package watch
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/ragscope/ragscope/internal/backend"
 	"github.com/ragscope/ragscope/internal/diagnose"
+	"github.com/ragscope/ragscope/internal/kernel"
 	"github.com/ragscope/ragscope/internal/memory"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
+	"github.com/ragscope/ragscope/internal/request"
 	"github.com/ragscope/ragscope/internal/web"
 )
 
@@ -42,6 +45,9 @@ func (w *Watcher) Live() *recording.Recording {
 	return w.record(c, begin, w.slow.first)
 }
 
+// settle is how long events are under way, at most: from their time to the heart.
+const settle = request.Hold + 4*kernel.PollEvery
+
 // window is one stretch of time that a loader asked for.
 type window struct {
 	w         *Watcher
@@ -63,7 +69,7 @@ func (w *Watcher) OpenWindow(name string) (web.Window, error) {
 
 // Close ends the window.
 func (x *window) Close() (*recording.Recording, error) {
-	x.w.release()
+	time.Sleep(settle) // what ended a moment ago is still being put in order
 	x.w.mu.Lock()
 	defer x.w.mu.Unlock()
 	delete(x.w.windows, x)
@@ -84,7 +90,7 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	r := &recording.Recording{
 		Schema: recording.Schema, Target: w.describe(), Host: w.host,
 		Window:   recording.Window{Start: begin.wall, Seconds: float64(end.mono-begin.mono) / 1e9},
-		Backends: backend.Rates(first.backends, last.backends, last.at.wall.Sub(first.at.wall).Seconds()),
+		Backends: backend.Rates(first.backends, last.backends, last.asked.Sub(first.asked).Seconds()),
 		Losses:   since(first.losses, last.losses),
 		Probes:   w.kernel.Probes(),
 		Overhead: w.overhead(first, last, c),

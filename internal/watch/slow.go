@@ -34,6 +34,7 @@ type readings struct {
 	agentCPU  float64
 	hostBusy  float64 // seconds of all CPUs
 	backends  []recording.Backend
+	asked     time.Time // when the backends were
 	losses    []recording.Loss
 }
 
@@ -128,13 +129,14 @@ func (w *Watcher) read(ctx context.Context) readings {
 		}
 		w.slow.ticks = append(w.slow.ticks, tick)
 	}
-	r.backends = w.slow.last.backends
-	if r.at.wall.Sub(w.slow.last.at.wall) >= 0 && (len(r.backends) == 0 || int(r.at.wall.Sub(w.begin.wall)/tickEvery)%int(backendEvery/tickEvery) == 0) {
-		peers := w.peers()
-		w.mu.Unlock()
-		r.backends = w.poller.Poll(ctx, peers)
-		w.mu.Lock()
+	r.backends, r.asked = w.slow.last.backends, w.slow.last.asked
+	if len(r.backends) > 0 && r.at.wall.Sub(r.asked) < backendEvery {
+		return r
 	}
+	peers := w.peers()
+	w.mu.Unlock()
+	r.backends, r.asked = w.poller.Poll(ctx, peers), r.at.wall
+	w.mu.Lock()
 	return r
 }
 
@@ -167,6 +169,9 @@ func (w *Watcher) keep(r readings) {
 	defer w.mu.Unlock()
 	before := w.slow.last
 	w.slow.last, w.slow.rss = r, rss
+	if len(w.slow.first.backends) == 0 { // peers show when they are first called
+		w.slow.first.backends, w.slow.first.asked = r.backends, r.asked
+	}
 	var active int64
 	for _, n := range w.tracker.Active() {
 		active += n
