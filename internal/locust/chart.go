@@ -26,7 +26,7 @@ func chart(title, unit string, lines ...line) template.HTML {
 	xMax, yMax := 1.0, 0.0
 	for _, l := range lines {
 		for _, p := range l.points {
-			xMax, yMax = math.Max(xMax, p.x), math.Max(yMax, p.y)
+			xMax, yMax = max(xMax, p.x), maxKnown(yMax, p.y)
 		}
 	}
 	yMax = niceAbove(yMax)
@@ -44,15 +44,32 @@ func chart(title, unit string, lines ...line) template.HTML {
 	legend := chartWidth - right
 	for _, l := range lines {
 		var path []string
+		draw := func() {
+			if len(path) > 0 {
+				fmt.Fprintf(&sb, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.8" stroke-linecap="round"/>`, strings.Join(path, " "), l.colour)
+			}
+			path = nil
+		}
 		for _, p := range l.points {
+			if math.IsNaN(p.y) { // nothing was measured: a gap
+				draw()
+				continue
+			}
 			path = append(path, fmt.Sprintf("%.1f,%.1f", x(p.x), y(p.y)))
 		}
-		fmt.Fprintf(&sb, `<polyline points="%s" fill="none" stroke="%s" stroke-width="1.8"/>`, strings.Join(path, " "), l.colour)
-		fmt.Fprintf(&sb, `<text x="%g" y="14" fill="%s" class="legend">%s</text>`, legend, l.colour, l.name)
+		draw()
+		fmt.Fprintf(&sb, `<text x="%g" y="14" style="fill:%s" class="legend">%s</text>`, legend, l.colour, l.name)
 		legend -= 74
 	}
 	sb.WriteString("</svg>")
 	return template.HTML(sb.String())
+}
+
+func maxKnown(a, b float64) float64 {
+	if math.IsNaN(b) {
+		return a
+	}
+	return max(a, b)
 }
 
 // niceAbove is the smallest of 1, 2, 4, 8 × 10ⁿ that is not below v.

@@ -100,7 +100,7 @@ func (s *Stats) charts() []template.HTML {
 	series := func(name, colour string, of func(Moment) float64) line {
 		l := line{name: name, colour: colour}
 		for _, m := range h {
-			l.points = append(l.points, point{m.Time.Sub(s.start).Seconds(), of(m)})
+			l.points = append(l.points, point{m.Seconds, of(m)})
 		}
 		return l
 	}
@@ -108,9 +108,9 @@ func (s *Stats) charts() []template.HTML {
 		chart("Requests per second", "1/s",
 			series("requests", "#2b8a3e", func(m Moment) float64 { return m.RPS }),
 			series("failures", "#c92a2a", func(m Moment) float64 { return m.FailuresPerSecond })),
-		chart("Response time of the last ten seconds", "ms",
-			series("p50", "#1864ab", func(m Moment) float64 { return float64(m.P50) }),
-			series("p95", "#e8590c", func(m Moment) float64 { return float64(m.P95) })),
+		chart("Response time (service clock)", "ms",
+			series("p50", "#1864ab", func(m Moment) float64 { return m.P50 }),
+			series("p95", "#e8590c", func(m Moment) float64 { return m.P95 })),
 		chart("Users", "", series("users", "#5f3dc4", func(m Moment) float64 { return float64(m.Users) })),
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/xml"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -51,7 +52,7 @@ func TestHTMLPage(t *testing.T) {
 }
 
 func TestChartIsXML(t *testing.T) {
-	for _, points := range [][]point{nil, {{0, 0}}, {{0, 3}, {5, 1234}}} {
+	for _, points := range [][]point{nil, {{0, 0}}, {{0, 3}, {5, 1234}}, {{0, math.NaN()}, {1, 2}, {2, math.NaN()}, {3, 4}}} {
 		d := xml.NewDecoder(strings.NewReader(string(chart("t", "ms", line{"a", "#000", points}))))
 		for {
 			if _, err := d.Token(); err == io.EOF {
@@ -60,6 +61,29 @@ func TestChartIsXML(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// A second in which nothing ended is a gap in the latency lines, not a zero.
+func TestMoments(t *testing.T) {
+	start := time.Unix(1795431890, 0)
+	s := NewStats([]scenario.Task{{Method: "GET", Name: "/"}}, start)
+	tick := func(at time.Duration, n int) {
+		for i := range n {
+			s.Add([]load.Sample{{End: at, Sent: at - time.Duration(i+1)*time.Millisecond}})
+		}
+		s.Tick(load.Progress{Start: start, Elapsed: at, Total: 3 * time.Second, Users: 2})
+	}
+	tick(time.Second, 100)
+	tick(2*time.Second, 0)
+	tick(3*time.Second, 1)
+	tick(3010*time.Millisecond, 0)
+	if len(s.History) != 3 {
+		t.Fatalf("moments %+v", s.History)
+	}
+	a, b := s.History[0], s.History[1]
+	if a.RPS != 100 || math.Abs(a.P50-50) > 1e-6 || math.Abs(a.P95-95) > 1e-6 || !math.IsNaN(b.P50) || b.RPS != 0 {
+		t.Errorf("moments %+v", s.History)
 	}
 }
 

@@ -26,6 +26,8 @@ type Stats struct {
 	reports []*Failure // by first occurrence
 	start   time.Time
 	now     time.Time
+	recent  []float64 // response times in ms since the last moment
+	shown   int64     // failures until then
 }
 
 type key struct{ name, method string }
@@ -38,17 +40,16 @@ type Failure struct {
 	key, short          string
 }
 
-// Moment is one point of the HTML page's charts.
+// Moment is one point of the HTML page's charts: the time since the point before.
 type Moment struct {
-	Time                    time.Time
-	RPS, FailuresPerSecond  float64
-	P50, P95                int // ms, of about the last ten seconds
-	Users                   int
-	Requests, FailuresCount int64
+	Seconds                float64 // since the start
+	RPS, FailuresPerSecond float64
+	P50, P95               float64 // ms, service clock; NaN when nothing ended
+	Users                  int
 }
 
-// historyEvery is the spacing of the chart points in seconds.
-const historyEvery = 5
+// momentsAtMost is how many points a chart of a run with a known length has.
+const momentsAtMost = 300
 
 var _ load.Sink = (*Stats)(nil)
 
@@ -78,17 +79,27 @@ func (s *Stats) Add(samples []load.Sample) {
 // Tick implements load.Sink.
 func (s *Stats) Tick(p load.Progress) {
 	s.now, s.Users = p.Start.Add(p.Elapsed), p.Users
-	if n := len(s.History); p.Last || n == 0 || s.now.Sub(s.History[n-1].Time) >= historyEvery*time.Second {
-		s.History = append(s.History, s.moment())
+	last := 0.0
+	if n := len(s.History); n > 0 {
+		last = s.History[n-1].Seconds
+	}
+	// The last tick of a run comes right after another one; a point for it would be noise.
+	if passed := p.Elapsed.Seconds() - last; passed >= max(0.5, p.Total.Seconds()/momentsAtMost) || len(s.History) == 0 {
+		s.History = append(s.History, s.moment(p.Elapsed.Seconds(), passed))
 	}
 }
 
-func (s *Stats) moment() Moment {
-	now := s.now.Unix()
-	return Moment{
-		Time: s.now, Users: s.Users, RPS: s.currentRate(s.Total.perSecond), FailuresPerSecond: s.currentRate(s.Total.failPerSecond),
-		P50: s.Total.current(now, .5), P95: s.Total.current(now, .95), Requests: s.Total.Requests, FailuresCount: s.Total.Failures,
+func (s *Stats) moment(at, passed float64) Moment {
+	m := Moment{Seconds: at, Users: s.Users, P50: math.NaN(), P95: math.NaN()}
+	if n := len(s.recent); n > 0 {
+		slices.Sort(s.recent)
+		m.P50, m.P95 = s.recent[(n-1)/2], s.recent[(n-1)*95/100]
 	}
+	if passed > 0 {
+		m.RPS, m.FailuresPerSecond = float64(len(s.recent))/passed, float64(s.Total.Failures-s.shown)/passed
+	}
+	s.recent, s.shown = s.recent[:0], s.Total.Failures
+	return m
 }
 
 func (s *Stats) log(method, name string, at, ms float64, length int64) {
@@ -98,6 +109,7 @@ func (s *Stats) log(method, name string, at, ms float64, length int64) {
 		s.entries[key{name, method}] = e
 		s.order = append(s.order, e)
 	}
+	s.recent = append(s.recent, ms)
 	s.Total.log(at, ms, length)
 	e.log(at, ms, length)
 }
