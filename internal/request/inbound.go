@@ -20,7 +20,7 @@ type inbound struct {
 	open        *live // the request being read or answered
 	queue       []*live
 	served      int
-	last        int64 // last byte sent
+	keeper      *node // the context that answers all of its requests, where the server makes none for each
 	ignore      bool  // the agent's own, an upgrade, or a protocol that is not HTTP/1
 }
 
@@ -100,27 +100,37 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	}
 	l.reader = &node{live: l}
 	l.timeArrival(c, e)
-	if msg.Method == "HEAD" {
-		c.responses.NextHasNoBody()
+	if len(c.queue) == maxPipelined {
+		t.lose("inbound", "more than 64 pipelined requests")
+		t.abandon(c, e.Time, "more than 64 pipelined requests")
+		c.ignore = true
+		return
 	}
 	c.served++
 	t.active++
 	t.counts[l.Endpoint]++
-	if c.open == nil {
-		c.open = l
-	} else {
+	if c.open != nil { // its turn comes with the answer before it
 		c.queue = append(c.queue, l)
-		if len(c.queue) > maxPipelined {
-			t.lose("inbound", "more than 64 pipelined requests")
-			c.queue = c.queue[1:]
-		}
+		return
 	}
+	c.serve(l)
 	th.reading = reading{live: l, address: e.Context}
 	if t.opts.Late(e.PID) {
 		th.reading.address = 0 // uvloop reads first and enters the connection's context then
 	}
 	if e.Context == 0 {
 		th.serving = l
+	}
+}
+
+// serve makes l the request that the next response answers.
+func (c *inbound) serve(l *live) {
+	c.open = l
+	if l.Method == "HEAD" {
+		c.responses.NextHasNoBody()
+	}
+	if c.keeper != nil {
+		c.keeper.live, l.lent = l, c.keeper
 	}
 }
 
@@ -174,20 +184,25 @@ func (t *Tracker) onInboundSend(e *event.Event) {
 		return
 	}
 	t.bindByResponse(l, e)
+	ended := false // what follows in this piece belongs to nobody yet
 	for _, m := range events {
 		if l = c.open; l == nil {
 			break
 		}
 		if m.Begin && m.Message != nil {
 			l.answer(m, e)
+			ended = false
 		}
 		if m.End {
 			t.split(th, e.Time)
-			l.sent(e)
+			if !m.Before {
+				l.sent(e)
+			}
 			t.finish(l, e.Time)
+			ended = true
 		}
 	}
-	if l = c.open; l != nil {
+	if l = c.open; l != nil && !ended {
 		l.sent(e)
 		t.split(th, e.Time)
 	}
@@ -204,10 +219,9 @@ func (l *live) answer(m http1.Event, e *event.Event) {
 	}
 }
 
+// sent notes response bytes. An interim response (100 Continue) has no beginning and is not the
+// first byte.
 func (l *live) sent(e *event.Event) {
-	if l.First == 0 {
-		l.First = e.Time
-	}
 	l.Last = e.Time
 	l.BytesOut += int64(e.Len)
 	if l.FirstToken == 0 && l.SSE && (llm.FirstClientToken(e.Head) || llm.FirstClientToken(e.Tail)) {
@@ -215,7 +229,9 @@ func (l *live) sent(e *event.Event) {
 	}
 }
 
-// bindByResponse learns whose context answers, where its making was not seen.
+// bindByResponse learns whose context answers, where its making was not seen. The request has it
+// only until it is answered: then it goes on to the connection's next request, or, where its
+// birth was not seen and its address may be another context's by then, is nobody's.
 func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	n := t.contexts.at(e.PID, e.Context)
 	if n == nil || n.owner() != nil {
@@ -225,6 +241,10 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 		return // the loop sends for it
 	}
 	l.own(n)
+	l.lent = n
+	if n.born != 0 {
+		l.conn.keeper = n
+	}
 }
 
 // finish hands the request out.
@@ -238,12 +258,19 @@ func (t *Tracker) finish(l *live, at int64) {
 			t.split(th, at) // a worker thread, or the step that sends
 		}
 	}
+	for _, x := range l.awaiting {
+		l.add(upstream, x.from, l.Last, x.call.Peer.System, x.call)
+	}
 	l.spansUntil(l.Last)
 	l.answered = true
-	l.parts = nil
+	if l.lent != nil && l.lent.live == l {
+		l.lent.live = nil
+	}
 	c.open = nil
 	if len(c.queue) > 0 {
-		c.open, c.queue = c.queue[0], c.queue[1:]
+		next := c.queue[0]
+		c.queue = c.queue[1:]
+		c.serve(next)
 	}
 	if l.Upgrade && l.Status == 101 {
 		c.ignore = true
@@ -251,7 +278,9 @@ func (t *Tracker) finish(l *live, at int64) {
 	t.active--
 	t.counts[l.Endpoint]--
 	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
-	t.sink.Request(&l.Request)
+	fact := l.Request
+	l.parts, l.awaiting, l.Spans, l.Calls = nil, nil, nil, nil // contexts may remember it for long
+	t.sink.Request(&fact)
 }
 
 func (l *live) spansUntil(last int64) {
@@ -276,16 +305,21 @@ func (t *Tracker) onInboundClose(e *event.Event) {
 		return
 	}
 	for _, m := range c.responses.Close() {
-		if m.End && c.open != nil {
+		if m.End && !m.Guessed && c.open != nil { // a body that ends with the connection
 			t.finish(c.open, e.Time)
 		}
 	}
-	for c.open != nil {
-		l := c.open
-		l.miss("the connection was closed before the response ended")
-		t.finish(l, e.Time)
-	}
+	t.abandon(c, e.Time, "the connection was closed before the response ended")
 	if n := c.requests.Lost() + c.responses.Lost(); n > 0 {
 		t.loseN("inbound", "HTTP message boundary lost", uint64(n))
+	}
+}
+
+// abandon hands out what is open on a connection as incomplete.
+func (t *Tracker) abandon(c *inbound, at int64, why string) {
+	for c.open != nil {
+		l := c.open
+		l.miss(why)
+		t.finish(l, at)
 	}
 }

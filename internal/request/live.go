@@ -16,6 +16,7 @@ type live struct {
 	lastTurn uint32
 	lastTID  *thread
 	awaiting []*exchange // calls under way
+	lent     *node       // a context that is its own only until it is answered
 }
 
 // A part is an interval that claims a stage. Parts may overlap; the sweep decides.

@@ -4,18 +4,18 @@ import "github.com/ragscope/ragscope/internal/kernel/event"
 
 // A thread of the target: which context it runs, since when, and what it was reading.
 type thread struct {
-	pid      uint32
-	isLoop   bool
-	turn     uint32 // of the event loop
-	current  *node
-	address  uint64 // of the current context; 0: lent to a request
-	asleep   int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
-	slept    int64  // when the event loop last went to sleep
-	since    int64 // the current step's begin
-	cuts     []cut // of the current step
-	serving  *live // thread as execution context: no contexts, one request at a time
-	reading  reading
-	history  history
+	pid     uint32
+	isLoop  bool
+	turn    uint32 // of the event loop
+	current *node
+	address uint64 // of the current context; 0: lent to a request
+	asleep  int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
+	slept   int64  // when the event loop last went to sleep
+	since   int64  // the current step's begin
+	cuts    []cut  // of the current step
+	serving *live  // thread as execution context: no contexts, one request at a time
+	reading reading
+	history history
 }
 
 // reading is the moment after a thread has read an inbound request: contexts that it makes
