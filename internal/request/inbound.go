@@ -58,7 +58,7 @@ func (t *Tracker) onInboundRecv(e *event.Event) {
 	}
 	th := t.thread(e)
 	for _, m := range c.requests.Feed(protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}) {
-		if m.Begin {
+		if m.Begin && !c.ignore {
 			t.begin(c, th, e, m)
 		}
 	}

@@ -272,7 +272,7 @@ func TestGone(t *testing.T) {
 // A server that answers all requests of a connection in one context (one task reads and
 // answers, as aiohttp's) lends that context to one request after the other.
 func TestContextOfTheConnection(t *testing.T) {
-	p := newTape().loop().enter(2).copied(3).midway(1).known(5, 6379)
+	p := newTape().at(0.5).loop().enter(2).copied(3).midway(1).known(5, 6379)
 	for i := range 3 {
 		at := float64(10 * i)
 		p.at(at+1).loop().enter(2).in(1, at+1, get(fmt.Sprint("/", i))).at(at+2).enter(3).ask(5, command("GET", "k")).
