@@ -64,6 +64,8 @@ func (d *respDialect) lost() int      { return d.commands.Lost() + d.replies.Los
 func (d *respDialect) sent(p protocol.Piece) []begun {
 	d.begun = d.begun[:0]
 	for _, c := range d.commands.Feed(p) {
+		// clients prepare a connection with ever new CLIENT subcommands
+		c.Handshake = c.Handshake || strings.HasPrefix(c.Name, "CLIENT")
 		k := len(d.begun)
 		if k > 0 && d.begun[k-1].handshake == c.Handshake {
 			b := &d.begun[k-1]
