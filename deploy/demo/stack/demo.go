@@ -62,7 +62,12 @@ func (st *stack) measure(ctx context.Context) error {
 	if err := errors.Join(os.RemoveAll(partial), os.MkdirAll(partial, 0o755)); err != nil {
 		return err
 	}
-	defer os.RemoveAll(partial)
+	whole := false
+	defer func() {
+		if !whole {
+			os.RemoveAll(partial)
+		}
+	}()
 
 	if err := st.lookForOthers(ctx); err != nil {
 		return err
@@ -91,8 +96,9 @@ func (st *stack) measure(ctx context.Context) error {
 	st.progress.say("%-12s from the recordings", "report")
 	report := program{name: "report", dir: s.root, argv: []string{s.load, "report", "--results", partial, "--agent", st.agentURL(),
 		"--out", filepath.Join(partial, "report.md")}}
+	whole = true
 	if err := st.family.run(ctx, report); err != nil {
-		return err
+		return fmt.Errorf("%w\n  what the scenarios left is kept in %s", err, partial)
 	}
 	agent.stop()
 	if err := replace(s.results, partial); err != nil {
