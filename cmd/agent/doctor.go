@@ -19,10 +19,10 @@ func doctorCommand() *cli.Command {
 		Description: `Loads and attaches everything for a moment, as "agent run" would, and says what is degraded.
 
    sudo agent doctor --target :8000`,
-		Flags: []cli.Flag{
+		Flags: append(command.Flags(),
 			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "look at this target too: `:8000`, pid:123, name:uvicorn or cgroup:/path"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
-		},
+		),
 		Action: doctorAction,
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 // watchFlags are those of every command that attaches to a target.
 func watchFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(command.Flags(),
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "what to watch: `:8000` (a port), pid:123, name:uvicorn or cgroup:/path"},
 		&cli.StringFlag{Name: "service", EnvVars: command.Env("service"), Usage: "`NAME` of the service in metrics and reports (default: found out)"},
 		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost; precision is lowered to stay inside, 0 switches that off"},
@@ -31,7 +31,7 @@ func watchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "neo4j-user", EnvVars: command.Env("neo4j-user"), Usage: "for the size of the graph, where Neo4j asks for one"},
 		&cli.StringFlag{Name: "neo4j-password", EnvVars: command.Env("neo4j-password"), Usage: "for the size of the graph, where Neo4j asks for one"},
 		&cli.StringFlag{Name: "qdrant-api-key", EnvVars: command.Env("qdrant-api-key"), Usage: "for Qdrant's own figures, where it asks for one"},
-	}
+	)
 }
 
 // watchOptions reads them. The closers end the files that they opened.

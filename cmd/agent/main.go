@@ -36,7 +36,6 @@ func run(ctx context.Context, args []string) int {
 		EnableBashCompletion: true,
 		HideHelpCommand:      true,
 		Suggest:              true,
-		Flags:                command.Flags(),
 		Commands:             []*cli.Command{runCommand(), recordCommand(), doctorCommand()},
 		ExitErrHandler:       func(*cli.Context, error) {},
 	}

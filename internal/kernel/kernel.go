@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -95,8 +96,8 @@ func (k *Kernel) loadObject(spec *ebpf.CollectionSpec) error {
 			continue
 		}
 		made, err := ebpf.NewMap(m)
-		if errors.Is(err, os.ErrPermission) {
-			return fmt.Errorf("create BPF map %s: %w: run as root or with CAP_BPF, CAP_PERFMON and CAP_SYS_RESOURCE", name, ErrNotPermitted)
+		if lacking := Lacking(); err != nil && len(lacking) > 0 { // without rights the kernel's own words mislead
+			return fmt.Errorf("create BPF map %s: %w: run as root, or give the program %s", name, ErrNotPermitted, strings.Join(lacking, ", "))
 		} else if err != nil {
 			return fmt.Errorf("create BPF map %s: %w", name, err)
 		}

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-
-	"github.com/shirou/gopsutil/v3/host"
-	"golang.org/x/sys/unix"
+	"strings"
 
 	"github.com/ragscope/ragscope/internal/kernel"
 	"github.com/ragscope/ragscope/internal/target"
+	"github.com/shirou/gopsutil/v3/host"
 )
 
 // Verdict is how well something works here.
@@ -93,27 +92,10 @@ func kernelFinding() Finding {
 }
 
 func rightsFinding() Finding {
-	if os.Geteuid() == 0 {
-		return Finding{"rights", Works, "root", "", true}
+	if lacking := kernel.Lacking(); len(lacking) > 0 {
+		return Finding{"rights", Missing, fmt.Sprintf("uid %d without %s", os.Geteuid(), strings.Join(lacking, ", ")), "run it with sudo, or give the binary these capabilities (setcap)", true}
 	}
-	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var d [2]unix.CapUserData
-	if err := unix.Capget(&h, &d[0]); err != nil {
-		return Finding{"rights", Degraded, err.Error(), "", true}
-	}
-	var lacking []string
-	for _, c := range []struct {
-		name string
-		bit  uint
-	}{{"CAP_BPF", unix.CAP_BPF}, {"CAP_PERFMON", unix.CAP_PERFMON}, {"CAP_SYS_PTRACE", unix.CAP_SYS_PTRACE}} {
-		if d[c.bit/32].Effective&(1<<(c.bit%32)) == 0 {
-			lacking = append(lacking, c.name)
-		}
-	}
-	if len(lacking) > 0 {
-		return Finding{"rights", Missing, fmt.Sprintf("uid %d without %v", os.Geteuid(), lacking), "run it with sudo, or give the binary these capabilities (setcap)", true}
-	}
-	return Finding{"rights", Works, "by capabilities", "", true}
+	return Finding{"rights", Works, fmt.Sprintf("uid %d with all capabilities needed", os.Geteuid()), "", true}
 }
 
 func btfFinding() Finding {
