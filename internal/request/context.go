@@ -1,5 +1,7 @@
 package request
 
+import "slices"
+
 // A node is one execution context from its birth on: a contextvars.Context, or the thread of
 // a worker without one. Addresses are reused at once, so nodes point to nodes, and only the
 // newest birth of an address is found by it.
@@ -101,6 +103,15 @@ func (n *node) top() *node {
 		n = n.parent
 	}
 	return n
+}
+
+// detach takes n from the request and the context that it was made for: it turned out to work
+// for others as well, as the context of a connection that one request opened and all use.
+func (n *node) detach() {
+	if p := n.parent; p != nil {
+		p.kids = slices.DeleteFunc(p.kids, func(k *node) bool { return k == n })
+	}
+	n.parent, n.live = nil, nil
 }
 
 func (n *node) begin(s step) {

@@ -253,6 +253,7 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.Last == 0 {
 		l.Last = at
 	}
+	l.Last = max(l.Last, l.Start) // events out of order
 	for _, th := range t.threads {
 		if th.pid == l.PID && th.current != nil && th.current.owner() == l {
 			t.split(th, at) // a worker thread, or the step that sends

@@ -264,9 +264,21 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 			t.lend(th, x.live, e.Time)
 		}
 		x.node.didIO(e.Time)
+		if t.opts.Late(e.PID) {
+			th.replied = x
+		} else if n := t.contexts.at(e.PID, e.Context); n != nil {
+			n.readsFor(x)
+		}
 	}
 	for _, a := range c.dialect.received(p) {
 		t.answer(c, e, a)
+	}
+}
+
+// readsFor notes that n reads an answer; it is no context of a request if that is another's.
+func (n *node) readsFor(x *exchange) {
+	if l := n.owner(); l != nil && l != x.live {
+		n.detach()
 	}
 }
 

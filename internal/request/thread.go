@@ -15,6 +15,7 @@ type thread struct {
 	cuts    []cut  // of the current step
 	serving *live  // thread as execution context: no contexts, one request at a time
 	reading reading
+	replied *exchange // whose answer it read outside any context: the next one entered is the connection's
 	history history
 }
 
@@ -96,6 +97,10 @@ func (t *Tracker) onEnter(e *event.Event) {
 			r.live = nil
 		}
 	}
+	if x := th.replied; x != nil {
+		th.replied = nil
+		t.contexts.at(e.PID, e.Other).readsFor(x)
+	}
 	t.run(th, t.contexts.at(e.PID, e.Other), e.Other, e.Time)
 }
 
@@ -105,6 +110,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 	th.isLoop = true
 	th.turn++
 	th.reading = reading{}
+	th.replied = nil
 }
 
 func (t *Tracker) onSwitch(e *event.Event) {

@@ -51,7 +51,7 @@ func suspendedOver(n *node, freed, until int64) (from, to int64) {
 	}
 	var runs []step
 	collect(n, want, until, 0, &runs)
-	slices.SortFunc(runs, func(a, b step) int { return cmp(a.start, b.start) })
+	slices.SortFunc(runs, inOrder)
 	var span int64 // begin of the run of suspensions under way
 	var last step
 	for i, r := range runs {
@@ -77,6 +77,18 @@ func suspendedOver(n *node, freed, until int64) (from, to int64) {
 		}
 	}
 	return 0, 0
+}
+
+// inOrder sorts steps by their begin; of two at one instant, a timer's step came before the one
+// that it woke.
+func inOrder(a, b step) int {
+	if a.start == b.start && a.first != b.first {
+		if a.first {
+			return -1
+		}
+		return 1
+	}
+	return cmp(a.start, b.start)
 }
 
 // wants is since when the context may want a connection: its last I/O, its own or that of a
