@@ -12,6 +12,7 @@ type live struct {
 	answered bool
 	parts    []part
 	ready    int64 // since when what it awaits is there; 0: nothing is
+	woken    int64 // since when a worker thread is done for it; 0: none is
 	lastEnd  int64 // of its last step
 	lastTurn uint32
 	lastTID  *thread
@@ -73,7 +74,13 @@ func (l *live) own(n *node) {
 }
 
 // resumed notes that one of its contexts runs again.
-func (l *live) resumed(at int64) {
+func (l *live) resumed(th *thread, at int64) {
+	if l.woken != 0 && th.isLoop {
+		if th.slept <= l.woken { // a loop that slept since then had nothing to go on with
+			l.add(loopWait, l.woken, at, "", nil)
+		}
+		l.woken = 0
+	}
 	if l.ready != 0 {
 		l.add(loopWait, l.ready, at, "", nil)
 		l.ready = 0

@@ -212,10 +212,12 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 	k, l := x.call, x.live
 	switch {
 	case !c.shaken && c.opened != 0:
-		k.Connect = at - c.opened
-		k.Intent = c.opened
-		if l != nil && (c.opener == nil || c.opener == l) {
-			l.add(connect, max(c.opened, l.Start), at, c.peer.System, nil)
+		if c.madeFor(x) {
+			k.Connect = at - c.opened
+			k.Intent = c.opened
+			if l != nil {
+				l.add(connect, c.opened, at, c.peer.System, nil)
+			}
 		}
 	case l != nil && c.freeSince != 0 && c.lastUser != x.node && !t.idle(c, at):
 		from, to := t.waited(x.node, th, c.freeSince, at)
@@ -228,6 +230,15 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 	c.shaken = true
 	c.lastUser = x.node
 	c.onThread = !th.isLoop
+}
+
+// madeFor reports whether the connection was made because the call needed one: its context
+// opened it, or, where nobody is known to have done so, had nothing else to do since then.
+func (c *outbound) madeFor(x *exchange) bool {
+	if c.opener != nil || x.node == nil {
+		return c.opener == x.live
+	}
+	return c.opened >= x.node.top().wants()
 }
 
 // idle reports whether the connection was in use until now: then it cannot have been waited for.
@@ -266,8 +277,8 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 		x.node.didIO(e.Time)
 		if t.opts.Late(e.PID) {
 			th.replied = x
-		} else if n := t.contexts.at(e.PID, e.Context); n != nil {
-			n.readsFor(x)
+		} else {
+			t.contexts.at(e.PID, e.Context).readsFor(x)
 		}
 	}
 	for _, a := range c.dialect.received(p) {
@@ -277,7 +288,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 
 // readsFor notes that n reads an answer; it is no context of a request if that is another's.
 func (n *node) readsFor(x *exchange) {
-	if l := n.owner(); l != nil && l != x.live {
+	if l := n.owner(); l != nil && x.call != nil && n != x.node && l != x.live {
 		n.detach()
 	}
 }
@@ -311,6 +322,9 @@ func (t *Tracker) answer(c *outbound, e *event.Event, a answer) {
 	}
 	x := c.pending[0]
 	if k := x.call; k != nil {
+		if k.LastRead != e.Time { // it came in one piece with the answer before it
+			x.arrive(e)
+		}
 		k.Hits += a.hits
 		if a.err != "" {
 			k.Error = a.err
@@ -329,8 +343,6 @@ func (t *Tracker) answer(c *outbound, e *event.Event, a answer) {
 		if c.shaken {
 			t.connection(c, e.Time, Free, x.live)
 		}
-	} else if c.pending[0].from < e.Time {
-		c.pending[0].from = e.Time // pipelined: the next answer is awaited from here on
 	}
 }
 

@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
@@ -29,6 +30,9 @@ func ms(v float64) int64 { return int64(v * 1e6) }
 func (p *tape) at(v float64) *tape { p.now = ms(v); return p }
 
 func (p *tape) on(tid uint32) *tape { p.tid = tid; return p }
+
+// as sets the context that is current on the thread, without a trap.
+func (p *tape) as(ctx uint64) *tape { p.ctx = ctx; return p }
 
 func (p *tape) add(e event.Event) *tape {
 	if e.Time == 0 {
@@ -241,3 +245,7 @@ func command(words ...string) string {
 }
 
 const hit, miss = "$1\r\n1\r\n", "$-1\r\n"
+
+func slicesByTime(events []event.Event) {
+	slices.SortStableFunc(events, func(a, b event.Event) int { return cmp(a.Time, b.Time) })
+}

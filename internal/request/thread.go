@@ -34,6 +34,7 @@ type cut struct {
 
 // run begins a step of n on the thread. A nil n means that no context runs.
 func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
+	th.leave(at)
 	t.pause(th, at)
 	if n == nil {
 		return
@@ -41,7 +42,20 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	th.current, th.address, th.since = n, address, at
 	n.begin(step{start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
 	if l := n.owner(); l != nil {
-		l.resumed(at)
+		l.resumed(th, at)
+		if !th.isLoop && n.born != 0 && n.steps[len(n.steps)-1].first {
+			l.add(loopWait, n.born, at, "", nil) // handed over to a pool of threads
+		}
+	}
+}
+
+// leave notes that a worker thread is done with its context: who handed it over is woken.
+func (th *thread) leave(at int64) {
+	if th.isLoop || th.current == nil {
+		return
+	}
+	if l := th.current.owner(); l != nil {
+		l.woken = at
 	}
 }
 
@@ -138,6 +152,7 @@ func (t *Tracker) onSleep(e *event.Event) {
 		return
 	}
 	if th.address != 0 && e.Context != th.address {
+		th.leave(e.Time)
 		t.pause(th, e.Time)
 		return
 	}
