@@ -122,6 +122,18 @@ func (n *node) begin(s step) {
 	n.steps = append(n.steps, s)
 }
 
+// handedOver is since when n waits for a worker thread, if it does: since the event loop made or
+// left it; 0: unknown, or a thread had it already.
+func (n *node) handedOver() int64 {
+	if len(n.steps) == 0 {
+		return n.born
+	}
+	if s := n.steps[len(n.steps)-1]; s.loop {
+		return s.end
+	}
+	return 0
+}
+
 // didIO notes that the context sent or received something, here and in the ancestors that
 // wait for it.
 func (n *node) didIO(t int64) {

@@ -40,11 +40,12 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 		return
 	}
 	th.current, th.address, th.since = n, address, at
+	handed := n.handedOver()
 	n.begin(step{start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
 	if l := n.owner(); l != nil {
 		l.resumed(th, at)
-		if !th.isLoop && n.born != 0 && n.steps[len(n.steps)-1].first {
-			l.add(loopWait, n.born, at, "", nil) // handed over to a pool of threads
+		if !th.isLoop && handed != 0 {
+			l.add(loopWait, handed, at, "", nil)
 		}
 	}
 }
