@@ -1,0 +1,115 @@
+package truth
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Sent is one request of an open-model run.
+type Sent struct {
+	ID, Path string
+	Status   int
+	Seconds  float64 // from the send to the end of the answer
+	Err      error
+}
+
+// Open sends requests at random instants (a Poisson process) of the given rate for d, whether
+// or not earlier ones are answered, and returns all of them. path names the i-th; the same seed
+// gives the same instants. Each carries an x-request-id that starts with prefix.
+func Open(ctx context.Context, address, prefix string, rate float64, d time.Duration, seed uint64, path func(i int) string) []Sent {
+	random := rand.New(rand.NewPCG(seed, 1))
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var out []Sent
+	free := make(chan *keepAlive, 1024)
+	begin := time.Now()
+	var at time.Duration
+	for i := 0; ; i++ {
+		at += time.Duration(random.ExpFloat64() / rate * float64(time.Second))
+		if at > d || !sleepUntil(ctx, begin.Add(at)) {
+			break
+		}
+		s := Sent{ID: fmt.Sprintf("%s-%d", prefix, i), Path: path(i)}
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			s.get(ctx, address, free)
+			mu.Lock()
+			out = append(out, s)
+			mu.Unlock()
+		}()
+	}
+	wg.Wait()
+	close(free)
+	for c := range free {
+		c.Close()
+	}
+	return out
+}
+
+func sleepUntil(ctx context.Context, t time.Time) bool {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// keepAlive is a connection with its reader.
+type keepAlive struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (s *Sent) get(ctx context.Context, address string, free chan *keepAlive) {
+	start := time.Now()
+	defer func() { s.Seconds = time.Since(start).Seconds() }()
+	var c *keepAlive
+	select {
+	case c = <-free:
+	default:
+		var d net.Dialer
+		n, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			s.Err = err
+			return
+		}
+		c = &keepAlive{n, bufio.NewReader(n)}
+	}
+	if s.Err = s.exchange(c, address); s.Err != nil {
+		c.Close()
+		return
+	}
+	select {
+	case free <- c:
+	default:
+		c.Close()
+	}
+}
+
+func (s *Sent) exchange(c *keepAlive, address string) error {
+	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Request-Id: %s\r\n\r\n", s.Path, address, s.ID); err != nil {
+		return err
+	}
+	res, err := http.ReadResponse(c.r, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	s.Status = res.StatusCode
+	_, err = io.Copy(io.Discard, res.Body)
+	return err
+}

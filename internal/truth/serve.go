@@ -1,0 +1,145 @@
+package truth
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/export/metrics"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/request"
+	"github.com/ragscope/ragscope/internal/target"
+	"github.com/ragscope/ragscope/internal/watch"
+)
+
+// ServeAgent makes this process the agent if a stand started it as one, and then does not
+// return. TestMain calls it first.
+func ServeAgent() {
+	config := os.Getenv(agentEnv)
+	if config == "" {
+		return
+	}
+	debug.SetMemoryLimit(256 << 20) // as the agent's own program does
+	out := json.NewEncoder(os.Stdout)
+	if err := serve(config, out); err != nil {
+		_ = out.Encode(Status{Error: err.Error()})
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func serve(config string, out *json.Encoder) error {
+	var set AgentSettings
+	if err := json.Unmarshal([]byte(config), &set); err != nil {
+		return fmt.Errorf("%s: %w", agentEnv, err)
+	}
+	opts := watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	var err error
+	if opts.Selector, err = target.ParseSelector(set.Target); err != nil {
+		return err
+	}
+	if set.Requests != "" {
+		f, err := os.Create(set.Requests)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		opts.Requests = f
+	}
+	if !set.NoMetrics {
+		opts.Metrics = metrics.New()
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	begin := time.Now()
+	w, err := watch.Start(ctx, opts)
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	attach := time.Since(begin).Seconds()
+	w.Kernel().SetPrecision(set.Precision)
+	running := make(chan error, 1)
+	go func() { running <- w.Run(ctx) }()
+	if err := out.Encode(status(w, attach)); err != nil {
+		return err
+	}
+	if set.CPUHz > 0 {
+		if err := awaitStacks(w); err != nil {
+			return err
+		}
+		if err := out.Encode(status(w, 0)); err != nil {
+			return err
+		}
+	}
+	if err := obey(w, out); err != nil {
+		return err
+	}
+	time.Sleep(2*time.Second + request.Hold) // for the readings of the last second, once a second
+	rec := w.Recording()
+	cancel()
+	if err := <-running; err != nil {
+		return err
+	}
+	if err := w.FlushRequests(); err != nil {
+		return err
+	}
+	if err := recording.Write(set.Recording, rec); err != nil {
+		return err
+	}
+	return out.Encode(status(w, 0))
+}
+
+// obey carries out commands until one says quit, or nobody is there to give any.
+func obey(w *watch.Watcher, out *json.Encoder) error {
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		var c command
+		if err := json.Unmarshal(in.Bytes(), &c); err != nil {
+			return fmt.Errorf("command %.100q: %w", in.Bytes(), err)
+		}
+		if c.Quit {
+			return nil
+		}
+		if c.Precision != nil {
+			w.Kernel().SetPrecision(*c.Precision)
+		}
+		if err := out.Encode(status(w, 0)); err != nil {
+			return err
+		}
+	}
+	return in.Err()
+}
+
+func status(w *watch.Watcher, attach float64) Status {
+	s := Status{Attach: attach, Precision: w.Kernel().Precision().String(), Cost: w.Kernel().Cost()}
+	rec := w.Recording()
+	s.Losses = rec.Losses
+	for _, e := range rec.Endpoints {
+		s.Requests += e.Requests
+	}
+	return s
+}
+
+// awaitStacks waits until CPU stacks are sampled.
+func awaitStacks(w *watch.Watcher) error {
+	var why string
+	for range 300 {
+		why = ""
+		for _, n := range w.Recording().NotMeasured {
+			if n.What == "CPU flame graph" {
+				why = n.Why
+			}
+		}
+		if why == "" {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("no CPU stacks: %s", why)
+}

@@ -1,0 +1,80 @@
+package truth
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// apps are the applications and what they need.
+//
+//go:embed app/app.py app/bare.py app/requirements.txt
+var apps embed.FS
+
+// ErrMissing is wrapped by errors about programs or rights that this machine lacks: tests skip
+// on it.
+var ErrMissing = errors.New("missing on this machine")
+
+// venv returns a Python environment with the pinned requirements, made once and kept in the
+// user's cache. Several processes may ask at the same time.
+func venv() (python string, err error) {
+	requirements, err := apps.ReadFile("app/requirements.txt")
+	if err != nil {
+		return "", err
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, "ragscope", "test-venv")
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return "", err
+	}
+	unlock, err := lockFile(dir + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+
+	sum := sha256.Sum256(requirements)
+	stamp, want := filepath.Join(dir, "stamp"), hex.EncodeToString(sum[:])
+	python = filepath.Join(dir, "bin", "python")
+	if have, err := os.ReadFile(stamp); err == nil && string(have) == want {
+		return python, nil
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	list := dir + ".txt"
+	if err := os.WriteFile(list, requirements, 0o644); err != nil {
+		return "", err
+	}
+	for _, argv := range [][]string{
+		{"python3", "-m", "venv", dir},
+		{python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", list},
+	} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return "", fmt.Errorf("%w: %s: %w: %s", ErrMissing, strings.Join(argv, " "), err, strings.TrimSpace(string(out)))
+		}
+	}
+	return python, os.WriteFile(stamp, []byte(want), 0o644)
+}
+
+func lockFile(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { f.Close() }, nil
+}
