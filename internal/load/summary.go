@@ -144,7 +144,20 @@ func (sum *Summary) Endpoints() []recording.Endpoint {
 		if t.Requests == 0 {
 			continue
 		}
-		out = append(out, recording.Endpoint{Endpoint: name, Client: t.client()})
+		c := t.client()
+		c.Tasks = sum.tasks(name)
+		out = append(out, recording.Endpoint{Endpoint: name, Client: c})
+	}
+	return out
+}
+
+// tasks returns the figures of each task that asks the endpoint.
+func (sum *Summary) tasks(endpoint string) []recording.Task {
+	var out []recording.Task
+	for _, t := range sum.Tasks {
+		if t.Endpoint == endpoint && t.Requests > 0 {
+			out = append(out, recording.Task{Name: t.Name, Requests: t.Requests, Failures: t.Failures, Response: t.Response, Service: t.Service})
+		}
 	}
 	return out
 }

@@ -22,12 +22,7 @@ func (r *Recording) Join(s Scenario, clients []Endpoint) {
 			r.Endpoints = append(r.Endpoints, c)
 			continue
 		}
-		e := &r.Endpoints[i]
-		if e.Client == nil {
-			e.Client = c.Client
-			continue
-		}
-		e.Client = e.Client.plus(c.Client)
+		mergeClient(&r.Endpoints[i], c.Client)
 	}
 	slices.SortFunc(r.Endpoints, func(a, b Endpoint) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
 }
@@ -66,30 +61,4 @@ func fits(template, client string) (open int, ok bool) {
 		}
 	}
 	return open, len(want) == len(have)
-}
-
-// plus adds two clients' figures of the same endpoint.
-func (c *Client) plus(o *Client) *Client {
-	sum := *c
-	sum.Requests += o.Requests
-	sum.Failures += o.Failures
-	sum.Limited += o.Limited
-	for _, pair := range []struct {
-		to   *Dist
-		a, b Dist
-	}{{&sum.Response, c.Response, o.Response}, {&sum.Service, c.Service, o.Service}, {&sum.FirstToken, c.FirstToken, o.FirstToken}, {&sum.TokenGap, c.TokenGap, o.TokenGap}} {
-		d := pair.a.Clone()
-		d.Merge(pair.b)
-		*pair.to = d
-	}
-	sum.Errors = slices.Clone(c.Errors)
-	for _, f := range o.Errors {
-		i := slices.IndexFunc(sum.Errors, func(e Failure) bool { return e.Error == f.Error })
-		if i < 0 {
-			sum.Errors = append(sum.Errors, f)
-		} else {
-			sum.Errors[i].Count += f.Count
-		}
-	}
-	return &sum
 }

@@ -63,7 +63,7 @@ func (st *stack) runScenario(ctx context.Context, run loadRun, dir string) error
 	}
 	st.progress.say("%-12s %s for %s …", run.scenario, offered, run.length)
 	prefix := filepath.Join(dir, run.files)
-	argv := append(run.argv(st.cfg, prefix), "--agent", st.agentURL())
+	argv := append(run.argv(st.cfg, prefix), "--agent", st.agentURL(), "--html", prefix+".html")
 	cpu := startCPU()
 	if err := st.runLoader(ctx, "load-"+run.scenario, argv); err != nil {
 		return err

@@ -20,8 +20,8 @@ const (
 	rateFactor   = 1.6             // from step to step
 	stepLength   = 3 * time.Second // of load at one rate
 	enoughCPU    = 0.70            // of all cores
-	kneeFactor   = 2               // p95 grown by this, and to …
-	kneeLeast    = 1500 * time.Millisecond
+	kneeFactor   = 3               // p95 grown by this, and to …
+	kneeLeast    = 5 * time.Second // … this: an answer that is generated takes a second or two by itself
 	primeTime    = 10 * time.Second
 	baselinePart = 0.6 // of the capacity found
 	lastRate     = 2000.0

@@ -39,12 +39,14 @@ func verdict(rec *recording.Recording) []string {
 	if len(lines) == 0 {
 		lines = append(lines, "No bottleneck was found.")
 	}
-	var seen, sent uint64
+	var seen, sent, others uint64 // others: not from the loader, as Prometheus's scrapes
 	var total, unexplained float64
 	for _, e := range rec.Endpoints {
-		seen += uint64(e.Requests)
 		if e.Client != nil {
+			seen += uint64(e.Requests)
 			sent += uint64(e.Client.Requests)
+		} else {
+			others += uint64(e.Requests)
 		}
 		total += e.Latency.Sum
 		for _, s := range e.Stages {
@@ -57,9 +59,9 @@ func verdict(rec *recording.Recording) []string {
 	for _, l := range rec.Losses {
 		lost += l.Count
 	}
-	line := fmt.Sprintf("Requests seen by the agent %d", seen)
+	line := fmt.Sprintf("Requests seen by the agent %d", seen+others)
 	if sent > 0 {
-		line += fmt.Sprintf(", sent by the loader %d", sent)
+		line = fmt.Sprintf("Requests sent by the loader %d, of them seen by the agent %d (and %d of others)", sent, seen, others)
 	}
 	if total > 0 {
 		line += fmt.Sprintf("; unexplained %.1f %% of their time", 100*unexplained/total)
