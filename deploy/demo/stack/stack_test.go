@@ -197,9 +197,10 @@ func TestEnoughAndCapacity(t *testing.T) {
 		{"idle", []observation{{4, 0.2, ms(30), 4}}, "", 0},
 		{"CPU", []observation{{4, 0.2, ms(30), 4}, {8, 0.5, ms(40), 8}, {12, 0.9, ms(60), 12}}, "CPU", 10},
 		{"CPU at once", []observation{{4, 0.7, ms(30), 4}}, "CPU", 4},
-		{"latency", []observation{{4, 0.2, ms(150), 4}, {6, 0.4, ms(1900), 6}}, "p95", 4},
+		{"latency", []observation{{4, 0.2, ms(150), 4}, {6, 0.4, ms(5900), 6}}, "p95", 4},
 		{"failures", []observation{{4, 0.1, ms(30), 4}, {6, 0.2, ms(30), 2}}, "answered", 4},
 		{"slow but steady", []observation{{4, 0.1, ms(1800), 4}, {6, 0.2, ms(1950), 6}}, "", 0},
+		{"answers that are generated", []observation{{4, 0.1, ms(60), 4}, {6, 0.2, ms(2100), 6}}, "", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			why := enough(test.seen)
