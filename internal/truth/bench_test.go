@@ -1,0 +1,199 @@
+package truth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/target"
+)
+
+var (
+	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,others,agent,truth,rag; empty: all")
+	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
+	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
+	benchRAG    = flag.String("bench-rag", "", "base URL of a running demo API")
+	benchFilter = flag.String("bench-workload", "", "only workloads whose name contains this")
+)
+
+func get(path string) func(string) [][]byte {
+	return func(host string) [][]byte { return [][]byte{Wire("GET", host, path, "")} }
+}
+
+// workloads from the cheapest request, where any cost shows most, to the usual one.
+var workloads = []Workload{
+	{Name: "/health, nothing but the server", Settings: Settings{App: "bare"}, Wires: get("/health"), Conns: 16},
+	{Name: "one Redis GET", Settings: Settings{App: "bare"}, Wires: get("/item"), Conns: 16},
+	{Name: "/health", Settings: Settings{}, Wires: get("/health"), Conns: 16},
+	{Name: "two Redis GETs", Settings: Settings{}, Wires: get("/items/1"), Conns: 16},
+	{Name: "two Redis GETs, half speed", Settings: Settings{}, Wires: get("/items/1"), Conns: 16, Share: 0.5},
+}
+
+// TestBench is what make bench runs. It fails only when something could not be run: figures are
+// judged by who reads them.
+func TestBench(t *testing.T) {
+	if *benchOut == "" {
+		t.Skip("the bench is run by make bench")
+	}
+	r := &Results{Machine: DescribeMachine(), Missing: map[string]string{}}
+	b := &benchRun{t: t, r: r, dir: t.TempDir(), begin: time.Now()}
+	b.part("cost", b.costs)
+	b.part("rag", b.rag)
+	b.part("others", func() (err error) {
+		r.Others, err = MeasureOthers(t.Context(), b.dir, *benchBlocks, b.progress)
+		return err
+	})
+	b.part("agent", func() (err error) {
+		r.Itself, err = MeasureItself(t.Context(), b.dir, 15*time.Second, []Workload{workloads[0], workloads[3]}, b.progress)
+		return err
+	})
+	b.part("truth", b.truth)
+	if err := writeResults(r, *benchOut); err != nil {
+		t.Fatal(err)
+	}
+	b.progress("written: %s", *benchOut)
+}
+
+type benchRun struct {
+	t     *testing.T
+	r     *Results
+	dir   string
+	begin time.Time
+}
+
+func (b *benchRun) progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "%5.0fs  %s\n", time.Since(b.begin).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// part runs one part; what fails is missing from the results and says why.
+func (b *benchRun) part(name string, run func() error) {
+	if *benchOnly != "" && !strings.Contains(*benchOnly, name) {
+		b.r.Missing[name] = "left out of this run"
+		return
+	}
+	if err := run(); err != nil {
+		b.r.Missing[name] = err.Error()
+		b.progress("%s: %v", name, err)
+		if !errors.Is(err, ErrMissing) {
+			b.t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func (b *benchRun) costs() error {
+	for _, w := range workloads {
+		if !strings.Contains(w.Name, *benchFilter) {
+			continue
+		}
+		c, err := MeasureCost(b.t.Context(), b.dir, w, *benchBlocks, *benchWindow, b.progress)
+		if err != nil {
+			return err
+		}
+		b.r.Costs = append(b.r.Costs, c)
+	}
+	return nil
+}
+
+var queries = []string{
+	"how do I install a package", "what is a release", "which shell is the default", "how does the boot process work",
+	"what is the difference between stable and testing", "how do I configure the network", "how do I add a user", "what is a runlevel",
+}
+
+func (b *benchRun) rag() error {
+	if *benchRAG == "" {
+		return fmt.Errorf("%w: the demo stack's caches; make demo fills them", ErrMissing)
+	}
+	u, err := url.Parse(*benchRAG)
+	if err != nil {
+		return err
+	}
+	selector, err := target.ParseSelector(u.Host)
+	if err != nil {
+		return err
+	}
+	api, err := selector.Find()
+	if err != nil {
+		return err
+	}
+	w := Workload{Name: "RAG search of the demo (hybrid, warm caches)", Address: u.Host, PID: api.Processes[0].PID, Conns: 4, Wires: func(host string) (out [][]byte) {
+		for _, q := range queries {
+			out = append(out, Wire("POST", host, "/api/v1/retrieval/search", `{"query":`+strconv.Quote(q)+`,"search_type":"hybrid","top_k":5}`))
+		}
+		return out
+	}}
+	c, err := MeasureCost(b.t.Context(), b.dir, w, *benchBlocks, 2**benchWindow, b.progress)
+	if err != nil {
+		return err
+	}
+	b.r.Costs = append(b.r.Costs, c)
+	return nil
+}
+
+func (b *benchRun) truth() error {
+	run := func(name string, set Settings, load Load) error {
+		dir, err := os.MkdirTemp(b.dir, "truth")
+		if err != nil {
+			return err
+		}
+		f, err := RunTruth(b.t.Context(), dir, set, load)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		t := &TruthRun{Name: name, Findings: f}
+		if len(load.Paths) == 1 {
+			t.Queue = queue(f)
+		}
+		b.r.Truth = append(b.r.Truth, t)
+		b.progress("truth: %s: seen %d/%d, error p50 %.2f p99 %.2f ms", name, f.By[0].Seen, f.By[0].Sent, f.By[0].Error.Median*1e3, f.By[0].Error.P99*1e3)
+		return nil
+	}
+	var errs []error
+	for i, utilisation := range []float64{0.3, 0.6, 0.8} {
+		errs = append(errs, run(fmt.Sprintf("hold 20 ms, about %.0f %%", utilisation*100), Settings{Pool: 1}, Load{
+			Rate: utilisation / 0.0215, For: 30 * time.Second, Paths: []string{"/hold"}, Seed: uint64(i + 1),
+		}))
+	}
+	for i, m := range []struct {
+		name string
+		set  Settings
+	}{
+		{"mixture, pool 1", Settings{Pool: 1}},
+		{"mixture, pool 2, BaseHTTPMiddleware", Settings{Pool: 2, Middleware: "base"}},
+		{"mixture, pool 1, asyncio", Settings{Pool: 1, Loop: "asyncio", HTTP: "h11"}},
+		{"mixture, pool 1, two workers", Settings{Pool: 1, Workers: 2}},
+	} {
+		errs = append(errs, run(m.name, m.set, Load{Rate: 50, For: 15 * time.Second, Paths: everyPath, Seed: uint64(10 + i)}))
+	}
+	return errors.Join(errs...)
+}
+
+// writeResults writes page and figures under temporary names first.
+func writeResults(r *Results, path string) error {
+	var page bytes.Buffer
+	if err := r.WriteMarkdown(&page); err != nil {
+		return err
+	}
+	figures, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		return err
+	}
+	for name, b := range map[string][]byte{path: page.Bytes(), filepath.Join(filepath.Dir(path), "results.json"): append(figures, '\n')} {
+		if err := os.WriteFile(name+".tmp", b, 0o644); err != nil {
+			return err
+		}
+		if err := os.Rename(name+".tmp", name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
