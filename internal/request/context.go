@@ -6,13 +6,13 @@ import "slices"
 // a worker without one. Addresses are reused at once, so nodes point to nodes, and only the
 // newest birth of an address is found by it.
 type node struct {
-	parent  *node
-	live    *live // the request that this context was made for; children inherit
-	kids    []*node
-	steps   []step      // the newest, bounded by maxSteps
-	lastIO  int64       // its last send, or its last response: what it wants next begins after this
-	orphans []*exchange // calls it made before we knew whose it is
-	born    int64       // 0: it was there before us
+	parent *node
+	live   *live // the request that this context was made for; children inherit
+	kids   []*node
+	steps  []step // the newest, bounded by maxSteps
+	lastIO int64  // its last send, or its last response: what it wants next begins after this
+	born   int64  // 0: it was there before us
+	depth  int    // ancestors that it keeps
 }
 
 // A step is one stretch in which a thread ran a context without leaving it. end is 0 while
@@ -34,6 +34,7 @@ const (
 	maxSteps    = 512 // of one context; a pool wait looks back over a few
 	maxKids     = 64  // of one context, for the same look back
 	maxDepth    = 16  // ancestors searched: middleware, wait_for, gather and more fit
+	maxChain    = 64  // ancestors kept
 	maxContexts = 1 << 16
 )
 
@@ -64,9 +65,11 @@ func (c *contexts) at(pid uint32, address uint64) *node {
 
 // birth gives the address a new node.
 func (c *contexts) birth(pid uint32, address uint64, parent *node, t int64) *node {
-	n := &node{parent: parent, born: t}
+	n := &node{born: t}
 	c.put(contextKey{pid, address}, n)
-	if parent != nil {
+	// A timer that starts itself anew makes a chain without end; nobody looks back that far.
+	if parent != nil && parent.depth < maxChain {
+		n.parent, n.depth = parent, parent.depth+1
 		if len(parent.kids) == maxKids {
 			parent.kids = append(parent.kids[:0], parent.kids[maxKids/2:]...)
 		}

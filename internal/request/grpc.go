@@ -268,7 +268,7 @@ func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 	if ch.limit == 0 {
 		full = ch.lastEnd > k.at && wait > int64(1e6)
 	}
-	if !full || wait < minStreamWait || ch.lastEnd < k.at {
+	if !full || wait < minStreamWait || ch.lastEnd < k.at || t.gaps.within(k.at, s.sent) || s.x.live != nil && t.gaps.within(s.x.live.Read, s.sent) {
 		return
 	}
 	s.x.call.PoolWaitStart, s.x.call.PoolWait = k.at, wait
@@ -346,10 +346,10 @@ func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed strin
 	t.connection(c, e.Time, Free, s.x.live)
 }
 
-func (t *Tracker) closeChannel(c *outbound, at int64) {
-	for id, s := range c.channel.streams {
-		if s.x != nil {
-			s.x.call.Error = "connection closed without an answer"
+func (t *Tracker) closeChannel(c *outbound, at int64, why string) {
+	for _, id := range sorted(c.channel.streams) {
+		if s := c.channel.streams[id]; s.x != nil {
+			s.x.call.Error = why
 		}
 		t.endStream(c, id, &event.Event{Time: at}, "")
 	}

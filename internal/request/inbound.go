@@ -17,6 +17,7 @@ type inbound struct {
 	midway      bool
 	requests    *http1.Stream
 	responses   *http1.Stream
+	seen        int64 // last sign of life
 	open        *live // the request being read or answered
 	queue       []*live
 	served      int
@@ -30,9 +31,11 @@ const agentName = "ragscope-agent"
 func (t *Tracker) inbound(e *event.Event) *inbound {
 	c := t.in[e.Sock]
 	if c == nil {
+		t.makeRoom()
 		c = &inbound{pid: e.PID, requests: http1.NewRequests(), responses: http1.NewResponses()}
 		t.in[e.Sock] = c
 	}
+	c.seen = e.Time
 	return c
 }
 
@@ -88,6 +91,9 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 			t.lose("inbound", "HTTP/2 connection: not followed yet")
 		}
 		return
+	}
+	if c.open != nil && t.gaps.within(c.open.Read, e.Time) { // its answer may be among what was lost
+		t.abandon(c, c.open.lastSeen(), eventsLost)
 	}
 	path, _, _ := strings.Cut(msg.Target, "?")
 	l := &live{conn: c}
@@ -169,6 +175,7 @@ func (t *Tracker) lend(th *thread, l *live, at int64) {
 		return
 	}
 	th.current, th.address, th.since = l.reader, 0, at
+	l.runsOn(th)
 }
 
 func (t *Tracker) onInboundSend(e *event.Event) {
@@ -254,8 +261,11 @@ func (t *Tracker) finish(l *live, at int64) {
 		l.Last = at
 	}
 	l.Last = max(l.Last, l.Start) // events out of order
-	for _, th := range t.threads {
-		if th.pid == l.PID && th.current != nil && th.current.owner() == l {
+	if t.gaps.within(l.Start, l.Last) {
+		l.miss(eventsLost)
+	}
+	for _, th := range slices.Clone(l.on) {
+		if th.current != nil && th.current.owner() == l {
 			t.split(th, at) // a worker thread, or the step that sends
 		}
 	}
@@ -280,7 +290,7 @@ func (t *Tracker) finish(l *live, at int64) {
 	t.counts[l.Endpoint]--
 	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
 	fact := l.Request
-	l.parts, l.awaiting, l.Spans, l.Calls = nil, nil, nil, nil // contexts may remember it for long
+	l.parts, l.awaiting, l.on, l.Spans, l.Calls = nil, nil, nil, nil, nil // contexts may remember it for long
 	t.sink.Request(&fact)
 }
 
@@ -324,3 +334,6 @@ func (t *Tracker) abandon(c *inbound, at int64, why string) {
 		t.finish(l, at)
 	}
 }
+
+// lastSeen is when the request showed a sign of life.
+func (l *live) lastSeen() int64 { return max(l.Read, l.Last, l.lastEnd) }

@@ -1,6 +1,10 @@
 package request
 
-import "github.com/ragscope/ragscope/internal/kernel/event"
+import (
+	"slices"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+)
 
 // live is a request that is not finished: the fact under construction and what its stages
 // will be made of.
@@ -16,6 +20,7 @@ type live struct {
 	lastEnd  int64 // of its last step
 	lastTurn uint32
 	lastTID  *thread
+	on       []*thread   // that run one of its contexts now
 	awaiting []*exchange // calls under way
 	lent     *node       // a context that is its own only until it is answered
 }
@@ -65,6 +70,17 @@ func (l *live) miss(why string) {
 		}
 	}
 	l.Missing = append(l.Missing, why)
+}
+
+// runsOn and left keep the list of threads that run a context of this request.
+func (l *live) runsOn(th *thread) {
+	if !slices.Contains(l.on, th) {
+		l.on = append(l.on, th)
+	}
+}
+
+func (l *live) left(th *thread) {
+	l.on = slices.DeleteFunc(l.on, func(o *thread) bool { return o == th })
 }
 
 // own makes n a context of this request.

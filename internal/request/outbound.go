@@ -16,7 +16,8 @@ type outbound struct {
 	peer      Peer
 	opened    int64 // its connect began; 0: before we came
 	opener    *live
-	shaken    bool // used for something else than its handshake
+	seen      int64 // last sign of life
+	shaken    bool  // used for something else than its handshake
 	midway    bool
 	dialect   dialect
 	channel   *channel // HTTP/2: many calls at a time
@@ -82,18 +83,23 @@ func (t *Tracker) outbound(e *event.Event) *outbound {
 		c = &outbound{id: e.Sock, pid: e.PID, midway: true, remote: netip.AddrPortFrom(netip.Addr{}, e.RPort)}
 		t.addOutbound(c)
 	}
+	c.seen = e.Time
 	return c
 }
 
 func (t *Tracker) addOutbound(c *outbound) {
+	t.makeRoom()
 	t.out[c.id] = c
 	k := poolKey{c.pid, c.remote}
-	t.pools[k] = append(t.pools[k], c)
+	if t.pools[k] == nil {
+		t.pools[k] = map[uint64]*outbound{}
+	}
+	t.pools[k][c.id] = c
 }
 
 func (t *Tracker) onOutboundConn(e *event.Event) {
 	_, remote := e.Addresses()
-	c := &outbound{id: e.Sock, pid: e.PID, remote: remote, midway: e.Has(event.Midway)}
+	c := &outbound{id: e.Sock, pid: e.PID, remote: remote, midway: e.Has(event.Midway), seen: e.Time}
 	if !c.midway {
 		c.opened = e.Time
 		if n := t.contexts.at(e.PID, e.Context); n != nil {
@@ -112,6 +118,7 @@ func (t *Tracker) onOutboundSend(e *event.Event) {
 			c.dialect = silent{}
 		}
 	}
+	t.giveUp(c, e.Time)
 	started := c.dialect.sent(p)
 	if len(started) == 0 {
 		c.goOn(e, p)
@@ -177,9 +184,6 @@ const maxPending = 1024
 func (t *Tracker) attach(x *exchange) {
 	l := x.live
 	if l == nil {
-		if x.node != nil && len(x.node.orphans) < maxKids {
-			x.node.orphans = append(x.node.orphans, x)
-		}
 		return
 	}
 	x.call.Endpoint = l.Endpoint
@@ -221,7 +225,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 		}
 	case l != nil && c.freeSince != 0 && c.lastUser != x.node && !t.idle(c, at):
 		from, to := t.waited(x.node, th, c.freeSince, at)
-		if to > from && !t.idleSince(c, from) {
+		if to > from && !t.idleSince(c, from) && !t.gaps.within(l.Read, at) {
 			k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
 			l.add(poolWait, from, to, c.peer.System, nil)
 			t.connection(c, from, Waited, l, to)
@@ -260,6 +264,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 	if c == nil || e.Len == 0 {
 		return
 	}
+	c.seen = e.Time
 	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
 	if c.dialect == nil {
 		return
@@ -368,13 +373,16 @@ func (t *Tracker) complete(x *exchange) {
 }
 
 func (t *Tracker) onOutboundClose(e *event.Event) {
-	c := t.out[e.Sock]
-	if c == nil {
-		return
+	if c := t.out[e.Sock]; c != nil {
+		t.closeOutbound(c, e.Time, "connection closed without an answer")
 	}
-	delete(t.out, e.Sock)
+}
+
+// closeOutbound forgets the connection; calls that it still carries end with an error.
+func (t *Tracker) closeOutbound(c *outbound, at int64, why string) {
+	delete(t.out, c.id)
 	k := poolKey{c.pid, c.remote}
-	t.pools[k] = slices.DeleteFunc(t.pools[k], func(o *outbound) bool { return o == c })
+	delete(t.pools[k], c.id)
 	if len(t.pools[k]) == 0 {
 		delete(t.pools, k)
 	}
@@ -383,19 +391,19 @@ func (t *Tracker) onOutboundClose(e *event.Event) {
 			continue
 		}
 		if x.call.FirstArrived == 0 {
-			x.call.Error = "connection closed without an answer"
-			x.call.LastArrived, x.call.LastRead = e.Time, e.Time
+			x.call.Error = why
+			x.call.LastArrived, x.call.LastRead = at, at
 			if x.live != nil {
-				x.live.add(upstream, x.from, e.Time, c.peer.System, x.call)
+				x.live.add(upstream, x.from, at, c.peer.System, x.call)
 			}
 		}
 		t.complete(x)
 	}
 	if c.channel != nil {
-		t.closeChannel(c, e.Time)
+		t.closeChannel(c, at, why)
 	}
 	if c.peer.System != "" {
-		t.connection(c, e.Time, Closed, nil)
+		t.connection(c, at, Closed, nil)
 	}
 	if c.dialect != nil {
 		if n := c.dialect.lost(); n > 0 {

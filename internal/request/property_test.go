@@ -1,6 +1,7 @@
 package request
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -9,7 +10,7 @@ import (
 	"github.com/ragscope/ragscope/internal/kernel/event"
 )
 
-const seeds = 2000
+const seeds = 1000
 
 func follow(s *simulation, events []event.Event) (*facts, *Tracker) {
 	f := &facts{}
@@ -57,6 +58,9 @@ func TestSimulatedTruth(t *testing.T) {
 				}
 			}
 		}
+		if why := pooled(s, f.connections); why != "" {
+			t.Fatalf("seed %d: %s", seed, why)
+		}
 		if t.Failed() {
 			return
 		}
@@ -64,6 +68,34 @@ func TestSimulatedTruth(t *testing.T) {
 	if waits < seeds {
 		t.Errorf("only %d waits happened: the simulation says nothing", waits)
 	}
+}
+
+// pooled checks the changes told to the pools: a connection is busy and free by turns, and no
+// more are open than the pool has.
+func pooled(s *simulation, changes []Connection) string {
+	busy, open := map[uint64]bool{}, map[string]int{}
+	for _, c := range changes {
+		switch c.Change {
+		case Opened:
+			open[c.Peer.Address]++
+		case Busy, Free:
+			if busy[c.ID] == (c.Change == Busy) {
+				return fmt.Sprintf("connection %d twice in change %d", c.ID, c.Change)
+			}
+			busy[c.ID] = c.Change == Busy
+		}
+	}
+	for _, p := range s.pools {
+		if n := open[fmt.Sprintf("127.0.0.1:%d", p.port)]; n != p.made {
+			return fmt.Sprintf("%d connections to port %d, there were %d", n, p.port, p.made)
+		}
+	}
+	for id, b := range busy {
+		if b {
+			return fmt.Sprintf("connection %d is still busy", id)
+		}
+	}
+	return ""
 }
 
 // A disturbance changes an event stream as a real system may.
@@ -170,3 +202,69 @@ func TestOrderIsRestored(t *testing.T) {
 }
 
 func rngOf(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 6)) }
+
+// Bursts of loss that the kernel side counts, as those of a full ring buffer: no wait is
+// invented or made longer, and no call of a request that counts as whole belongs to another.
+func TestAnnouncedLossInventsNothing(t *testing.T) {
+	claimed, missed, marked, requests, wrong := 0, 0, 0, 0, 0
+	for seed := range uint64(seeds) {
+		s := simulate(seed)
+		rng := rngOf(seed)
+		bursts := gaps{}
+		for range 1 + rng.IntN(3) {
+			from := s.events[rng.IntN(len(s.events))].Time
+			bursts = append(bursts, gap{from, from + rng.Int64N(3*simMS)})
+		}
+		slices.SortFunc(bursts, func(a, b gap) int { return cmp(a.from, b.from) })
+		share := rng.Float64()
+		f := &facts{}
+		tr := newTracker(f, s.late)
+		told := 0
+		for i := range s.events {
+			e := &s.events[i]
+			for told < len(bursts) && bursts[told].from <= e.Time {
+				tr.Lost(bursts[told].from, bursts[told].to)
+				told++
+			}
+			if !bursts.within(e.Time, e.Time) || rng.Float64() > share {
+				tr.Feed(e)
+			}
+		}
+		tr.Gone(apiPID, s.now)
+		for _, r := range f.requests {
+			requests++
+			if why := broken(r); why != "" {
+				t.Fatalf("seed %d, request %s: %s", seed, r.ID, why)
+			}
+			if len(r.Missing) > 0 {
+				marked++
+			}
+			want := s.truth.requests[r.ID]
+			if len(r.Missing) == 0 && (want == nil || r.Last != want.last || len(r.Calls) != want.calls) {
+				t.Fatalf("seed %d: request %s counts as whole: %d calls, ends %d; truth %+v", seed, r.ID, len(r.Calls), r.Last, want)
+			}
+			for _, k := range r.Calls {
+				truth := s.truth.calls[simSend{k.Connection, k.Sent}]
+				if truth == nil || truth.request != r.ID {
+					wrong++
+					if len(r.Missing) == 0 {
+						t.Fatalf("seed %d: call %+v of another request in %s, which counts as whole", seed, *k, r.ID)
+					}
+					continue
+				}
+				if k.PoolWait > truth.wait+100*simUS {
+					t.Errorf("seed %d: call of %s at %d waited %d ns, truth %d; bursts %v", seed, r.ID, k.Sent, k.PoolWait, truth.wait, bursts)
+				}
+				if k.PoolWait > 0 {
+					claimed++
+				} else if truth.wait > 3*simMS {
+					missed++
+				}
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	t.Logf("%d requests, %d marked; %d waits claimed, %d above 3 ms not claimed, %d calls in a wrong, marked request", requests, marked, claimed, missed, wrong)
+}

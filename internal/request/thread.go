@@ -5,6 +5,7 @@ import "github.com/ragscope/ragscope/internal/kernel/event"
 // A thread of the target: which context it runs, since when, and what it was reading.
 type thread struct {
 	pid     uint32
+	seen    int64 // last sign of life
 	isLoop  bool
 	turn    uint32 // of the event loop
 	current *node
@@ -43,6 +44,7 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	handed := n.handedOver()
 	n.begin(step{start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
 	if l := n.owner(); l != nil {
+		l.runsOn(th)
 		l.resumed(th, at)
 		if !th.isLoop && handed != 0 {
 			l.add(loopWait, handed, at, "", nil)
@@ -74,6 +76,7 @@ func (t *Tracker) pause(th *thread, at int64) {
 		n.steps[k-1].end, n.steps[k-1].endsIn = at, th.turn
 	}
 	if l := n.owner(); l != nil {
+		l.left(th)
 		l.ran(th, at)
 		th.history.add(th.since, at, l.Endpoint)
 	}
@@ -89,6 +92,9 @@ func (t *Tracker) split(th *thread, at int64) {
 	}
 	t.pause(th, at)
 	th.current, th.since = n, at
+	if l := n.owner(); l != nil {
+		l.runsOn(th)
+	}
 	if k := len(n.steps); k > 0 {
 		n.steps[k-1].end = 0
 	}
@@ -97,9 +103,11 @@ func (t *Tracker) split(th *thread, at int64) {
 func (t *Tracker) thread(e *event.Event) *thread {
 	th := t.threads[e.TID]
 	if th == nil || th.pid != e.PID {
+		t.makeRoom()
 		th = &thread{pid: e.PID}
 		t.threads[e.TID] = th
 	}
+	th.seen = e.Time
 	return th
 }
 
@@ -122,7 +130,9 @@ func (t *Tracker) onEnter(e *event.Event) {
 func (t *Tracker) onLoop(e *event.Event) {
 	th := t.thread(e)
 	t.pause(th, e.Time)
-	th.isLoop = true
+	if !th.isLoop {
+		th.isLoop, th.history = true, history{limit: maxHistory}
+	}
 	th.turn++
 	th.reading = reading{}
 	th.replied = nil
@@ -200,6 +210,7 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 type history struct {
 	spans []ranSpan
 	next  int
+	limit int // 0: that of a worker thread
 }
 
 type ranSpan struct {
@@ -207,15 +218,19 @@ type ranSpan struct {
 	endpoint   string
 }
 
-const maxHistory = 1 << 14 // 2 s of a loop that makes 8,000 steps a second
+const (
+	maxHistory       = 1 << 14 // 2 s of a loop that makes 8,000 steps a second
+	maxWorkerHistory = 1 << 8  // there may be thousands of them
+)
 
 func (h *history) add(start, end int64, endpoint string) {
-	if len(h.spans) < maxHistory {
+	limit := max(h.limit, maxWorkerHistory)
+	if len(h.spans) < limit {
 		h.spans = append(h.spans, ranSpan{start, end, endpoint})
 		return
 	}
 	h.spans[h.next] = ranSpan{start, end, endpoint}
-	h.next = (h.next + 1) % maxHistory
+	h.next = (h.next + 1) % limit
 }
 
 // at searches backwards from the newest span.

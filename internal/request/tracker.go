@@ -61,10 +61,11 @@ type Tracker struct {
 	threads  map[uint32]*thread
 	in       map[uint64]*inbound
 	out      map[uint64]*outbound
-	pools    map[poolKey][]*outbound
+	pools    map[poolKey]map[uint64]*outbound
 	grpc     map[uint32]*stub // by pid
 	losses   map[[2]string]uint64
 	counts   map[string]int64
+	gaps     gaps
 	active   int64
 	orphans  uint64
 	now      int64
@@ -74,7 +75,7 @@ type Tracker struct {
 func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
-		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey][]*outbound{},
+		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]map[uint64]*outbound{},
 		grpc: map[uint32]*stub{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
@@ -140,14 +141,14 @@ func (t *Tracker) onSocket(e *event.Event) {
 
 // Gone forgets a process that has ended; its open requests are handed out incomplete.
 func (t *Tracker) Gone(pid uint32, at int64) {
-	for id, c := range t.in {
-		if c.pid == pid {
+	for _, id := range sorted(t.in) {
+		if t.in[id].pid == pid {
 			t.onInboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
 		}
 	}
-	for id, c := range t.out {
-		if c.pid == pid {
-			t.onOutboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
+	for _, id := range sorted(t.out) {
+		if c := t.out[id]; c.pid == pid {
+			t.closeOutbound(c, at, "its process ended")
 		}
 	}
 	for tid, th := range t.threads {
