@@ -47,6 +47,7 @@ func TestBench(t *testing.T) {
 	}
 	r := &Results{Machine: DescribeMachine(), Missing: map[string]string{}}
 	b := &benchRun{t: t, r: r, dir: t.TempDir(), begin: time.Now()}
+	b.part("truth", b.truth)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {
@@ -57,7 +58,6 @@ func TestBench(t *testing.T) {
 		r.Itself, err = MeasureItself(t.Context(), b.dir, 15*time.Second, []Workload{workloads[0], workloads[3]}, b.progress)
 		return err
 	})
-	b.part("truth", b.truth)
 	if err := writeResults(r, *benchOut); err != nil {
 		t.Fatal(err)
 	}
