@@ -24,8 +24,9 @@ func main() {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
-	defer stop()
-	os.Exit(run(ctx, os.Args))
+	code := run(ctx, os.Args)
+	stop()
+	os.Exit(code)
 }
 
 func run(ctx context.Context, args []string) int {

@@ -6,6 +6,7 @@ package event
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -160,7 +161,7 @@ func ReadStream(r io.Reader) ([]Event, error) {
 	var events []Event
 	for {
 		var n uint32
-		if err := binary.Read(r, binary.LittleEndian, &n); err == io.EOF {
+		if err := binary.Read(r, binary.LittleEndian, &n); errors.Is(err, io.EOF) {
 			return events, nil
 		} else if err != nil {
 			return events, fmt.Errorf("record %d: length: %w", len(events), err)
