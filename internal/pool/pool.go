@@ -9,6 +9,7 @@ package pool
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/ragscope/ragscope/internal/recording"
@@ -27,10 +28,10 @@ type key struct {
 }
 
 type connection struct {
-	pid       uint32
-	calls     int // streams; 0 or 1 for connections
-	busySince int64
-	endpoint  string
+	pid    uint32
+	calls  int            // streams; 0 or 1 for connections
+	by     map[string]int // of them, by endpoint
+	reckon int64          // until when they are in held
 }
 
 type pool struct {
@@ -71,12 +72,11 @@ func (p *Pools) From(begin int64) *Pools {
 		q.toldLimit, q.inUse = old.toldLimit, old.inUse
 		for id, c := range old.open {
 			fresh := *c
-			if c.calls > 0 {
-				fresh.busySince = max(begin, c.busySince)
-			}
+			fresh.by, fresh.reckon = maps.Clone(c.by), max(begin, c.reckon)
 			q.open[id] = &fresh
 			q.pids[c.pid] = true
 		}
+		q.fill(n, begin)
 		q.mark(n, begin)
 	}
 	return n
@@ -97,8 +97,13 @@ func (p *Pools) pool(k key) *pool {
 // Apply takes one change.
 func (p *Pools) Apply(c request.Connection) {
 	q := p.pool(key{c.Peer, c.Streams})
+	if c.Change == request.Waited { // its begin is in the past, and the connections of then are known
+		q.waited(c)
+		return
+	}
+	q.fill(p, c.Time)
 	conn := q.open[c.ID]
-	if conn == nil && c.Change != request.Closed && c.Change != request.Waited {
+	if conn == nil && c.Change != request.Closed {
 		if len(q.open) == maxConns {
 			q.dropped++
 			return
@@ -115,15 +120,14 @@ func (p *Pools) Apply(c request.Connection) {
 		}
 	case request.Closed:
 		if conn != nil {
-			q.release(conn, c.Time, conn.calls)
+			q.settle(conn, c.Time)
+			q.inUse -= conn.calls
 			delete(q.open, c.ID)
 		}
 	case request.Busy:
 		q.acquire(conn, c)
 	case request.Free:
-		q.release(conn, c.Time, 1)
-	case request.Waited:
-		q.waited(c)
+		q.release(conn, c)
 	case request.Limit:
 		q.toldLimit = c.N
 	}
@@ -141,27 +145,45 @@ func (q *pool) wait(endpoint string) *recording.PoolWait {
 
 func (q *pool) acquire(conn *connection, c request.Connection) {
 	q.settle(conn, c.Time)
-	if conn.calls == 0 || q.key.streams {
-		conn.calls++
-		q.inUse++
+	if conn.calls > 0 && !q.key.streams { // its release was not seen
+		q.inUse -= conn.calls
+		conn.calls, conn.by = 0, nil
 	}
-	conn.busySince, conn.endpoint = c.Time, c.Endpoint
+	if conn.by == nil {
+		conn.by = map[string]int{}
+	}
+	conn.by[c.Endpoint]++
+	conn.calls++
+	q.inUse++
 	q.wait(c.Endpoint).Acquisitions++
 }
 
-// settle credits the holder for the time until now.
+// settle credits the holders for the time until now.
 func (q *pool) settle(conn *connection, at int64) {
-	if conn.calls > 0 && at > conn.busySince {
-		q.held[conn.endpoint] += float64(at-conn.busySince) / 1e9 * float64(conn.calls)
-		conn.busySince = at
+	if at <= conn.reckon {
+		return
 	}
+	for endpoint, n := range conn.by {
+		q.held[endpoint] += float64(at-conn.reckon) / 1e9 * float64(n)
+	}
+	conn.reckon = at
 }
 
-func (q *pool) release(conn *connection, at int64, calls int) {
-	q.settle(conn, at)
-	calls = min(calls, conn.calls)
-	conn.calls -= calls
-	q.inUse -= calls
+// release gives one call's place back; where its endpoint is not told, that of any.
+func (q *pool) release(conn *connection, c request.Connection) {
+	q.settle(conn, c.Time)
+	if conn.calls == 0 {
+		return
+	}
+	endpoint := c.Endpoint
+	if conn.by[endpoint] == 0 {
+		endpoint = slices.Min(slices.Collect(maps.Keys(conn.by)))
+	}
+	if conn.by[endpoint]--; conn.by[endpoint] == 0 {
+		delete(conn.by, endpoint)
+	}
+	conn.calls--
+	q.inUse--
 }
 
 func (q *pool) waited(c request.Connection) {
@@ -180,15 +202,23 @@ func (q *pool) waited(c request.Connection) {
 	q.waiting = append(q.waiting, interval{c.Time, c.End})
 }
 
-// mark keeps the largest figures of the second.
-func (q *pool) mark(p *Pools, at int64) {
-	q.openMax, q.inUseMax = max(q.openMax, len(q.open)), max(q.inUseMax, q.inUse)
+// fill writes the seconds until a time, in which nothing changed, as the last change left them.
+func (q *pool) fill(p *Pools, at int64) {
 	i := int((at - p.begin) / 1e9)
 	if at < p.begin || i >= maxTicks {
 		return
 	}
-	for len(q.ticks) <= i { // seconds without a change go on as the last one ended
+	for len(q.ticks) <= i {
 		q.ticks = append(q.ticks, tick{len(q.open), q.inUse})
+	}
+}
+
+// mark keeps the largest figures of the second.
+func (q *pool) mark(p *Pools, at int64) {
+	q.openMax, q.inUseMax = max(q.openMax, len(q.open)), max(q.inUseMax, q.inUse)
+	i := int((at - p.begin) / 1e9)
+	if at < p.begin || i >= len(q.ticks) {
+		return
 	}
 	t := &q.ticks[i]
 	t.open, t.inUse = max(t.open, len(q.open)), max(t.inUse, q.inUse)
@@ -279,8 +309,8 @@ func (q *pool) holders(end int64) []recording.Holder {
 		held[e] = s
 	}
 	for _, c := range q.open {
-		if c.calls > 0 && end > c.busySince {
-			held[c.endpoint] += float64(end-c.busySince) / 1e9 * float64(c.calls)
+		for endpoint, n := range c.by {
+			held[endpoint] += float64(max(0, end-c.reckon)) / 1e9 * float64(n)
 		}
 	}
 	for e, s := range held {
@@ -321,10 +351,11 @@ func (q *pool) timeline(begin, end int64) ([]recording.PoolTick, int) {
 		for ; second < i && second < len(out); second++ { // who waits on into the next seconds
 			out[second].Waiting = max(out[second].Waiting, now)
 		}
+		before := now
 		now += e.delta
 		most = max(most, now)
 		if i >= 0 && i < len(out) {
-			out[i].Waiting = max(out[i].Waiting, now)
+			out[i].Waiting = max(out[i].Waiting, before, now)
 		}
 	}
 	return out, most
