@@ -2,8 +2,10 @@ package collect
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"io"
+	"slices"
 
 	"github.com/ragscope/ragscope/internal/request"
 )
@@ -66,17 +68,16 @@ func (l *Lines) Write(r *request.Request) {
 		ID: r.ID, Endpoint: r.Endpoint, Status: r.Status, PID: r.PID, Start: seconds(r.Start), Seconds: seconds(r.Total()),
 		Stages: []lineStage{}, Calls: []lineCall{}, Complete: len(r.Missing) == 0, Missing: r.Missing,
 	}
-	sums := map[[2]string]int64{}
+	sums := map[request.Span]int64{} // by stage and peer
 	for _, s := range r.Spans {
-		sums[[2]string{s.Stage, s.Peer}] += s.End - s.Start
+		sums[request.Span{Stage: s.Stage, Peer: s.Peer}] += s.End - s.Start
 	}
-	for _, stage := range request.Stages {
-		for k, ns := range sums {
-			if k[0] == stage {
-				out.Stages = append(out.Stages, lineStage{k[0], k[1], seconds(ns)})
-			}
-		}
+	for k, ns := range sums {
+		out.Stages = append(out.Stages, lineStage{k.Stage, k.Peer, seconds(ns)})
 	}
+	slices.SortFunc(out.Stages, func(a, b lineStage) int {
+		return cmp.Or(cmp.Compare(slices.Index(request.Stages, a.Stage), slices.Index(request.Stages, b.Stage)), cmp.Compare(a.Peer, b.Peer))
+	})
 	for _, k := range r.Calls {
 		out.Calls = append(out.Calls, lineCall{
 			k.Peer.System, k.Operation, k.Connection, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
