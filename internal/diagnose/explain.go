@@ -25,13 +25,13 @@ func explain(w *wait, f facts) (where string, evidence []string, recommendation 
 	case "starved":
 		return explainStarved(w, f)
 	case "gil":
-		return explainGIL(w, f)
+		return explainGIL(f)
 	case "blocked":
-		return explainBlocked(w, f)
+		return explainBlocked(f)
 	case "busy":
-		return explainBusy(w, f)
+		return explainBusy(f)
 	case "accept":
-		return explainAccept(w, f)
+		return explainAccept(f)
 	case "send":
 		return "the clients' connections", nil,
 			"Responses wait for clients that read slowly; shorten or compress them, or let a proxy in front buffer them."

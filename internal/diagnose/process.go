@@ -60,19 +60,19 @@ func explainStarved(w *wait, f facts) (where string, evidence []string, recommen
 		"Give the target more CPU: move what runs beside it (LLM server, load generator) to other machines, raise its CPU quota, or lower the load. While cores are short, every other wait is longer than it would be."
 }
 
-func explainGIL(w *wait, f facts) (where string, evidence []string, recommendation string) {
+func explainGIL(f facts) (where string, evidence []string, recommendation string) {
 	return "Python's global interpreter lock", cpuFacts(f.rec),
 		"Threads of one process wait for each other's Python code: use more worker processes instead of more threads, or move heavy work into native code that releases the lock."
 }
 
-func explainBlocked(w *wait, f facts) (where string, evidence []string, recommendation string) {
+func explainBlocked(f facts) (where string, evidence []string, recommendation string) {
 	d := stageSeconds(f.rec, request.Blocked)
 	return "the event loop's thread", []string{fmt.Sprintf("Blocking calls: %s with one, p95 %s, longest %s.", plural(d.Count, "request"), recording.Seconds(d.Quantile(.95)), recording.Seconds(d.Max))},
 		"Find the blocking call in the off-CPU profile and await it, or run it in a thread (asyncio.to_thread): while it sleeps no other request of that worker moves."
 }
 
 // explainBusy: what was ready waited because the event loop ran something else.
-func explainBusy(w *wait, f facts) (where string, evidence []string, recommendation string) {
+func explainBusy(f facts) (where string, evidence []string, recommendation string) {
 	for _, s := range []struct{ stage, says string }{
 		{request.ReceiveQueue, "Requests lay unread in their sockets"},
 		{request.LoopWait, "Answers that had arrived waited for the event loop"},
@@ -97,7 +97,7 @@ func explainBusy(w *wait, f facts) (where string, evidence []string, recommendat
 	return "the target's event loop", evidence, recommendation
 }
 
-func explainAccept(w *wait, f facts) (where string, evidence []string, recommendation string) {
+func explainAccept(f facts) (where string, evidence []string, recommendation string) {
 	d := stageSeconds(f.rec, request.AcceptQueue)
 	return "the listening socket of " + f.rec.Target.Address, []string{fmt.Sprintf("New connections waited to be accepted: p50 %s, p95 %s, longest %s.",
 			recording.Seconds(d.Quantile(.5)), recording.Seconds(d.Quantile(.95)), recording.Seconds(d.Max))},

@@ -46,7 +46,6 @@ func newServer(t *testing.T, handle http.HandlerFunc) *server {
 type counter struct {
 	samples int
 	ticks   []Progress
-	lastEnd time.Duration
 	sorted  bool
 }
 

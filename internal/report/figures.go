@@ -93,9 +93,9 @@ func busiest(r *recording.Recording) (out []*recording.Endpoint) {
 	return out
 }
 
-// backendFigure finds a backend's own figure under its plain or its exporter's name.
-func backendFigure(figures map[string]float64, system, name string) (float64, bool) {
-	for _, k := range []string{name, name + "_total", system + "_" + name, system + "_" + name + "_total"} {
+// redisFigure finds a figure of Redis's own under its plain or its exporter's name.
+func redisFigure(figures map[string]float64, name string) (float64, bool) {
+	for _, k := range []string{name, name + "_total", "redis_" + name, "redis_" + name + "_total"} {
 		if v, ok := figures[k]; ok {
 			return v, true
 		}

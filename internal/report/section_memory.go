@@ -100,20 +100,20 @@ func cacheTable(r *recording.Recording) *Table {
 		found = true
 		value := func(title string, figures map[string]float64, key string, form func(float64) string) {
 			text := missing
-			if v, ok := backendFigure(figures, "redis", key); ok {
+			if v, ok := redisFigure(figures, key); ok {
 				text = form(v)
 			}
 			t.row(plain(title, said, text)...)
 		}
 		used := "used_memory"
-		if _, ok := backendFigure(b.Values, "redis", "memory_used_bytes"); ok {
+		if _, ok := redisFigure(b.Values, "memory_used_bytes"); ok {
 			used = "memory_used_bytes"
 		}
 		value("Memory used", b.Values, used, recording.Bytes)
 		value("Evictions", b.Rates, "evicted_keys", recording.Rate)
 		rate := missing
-		hits, ok1 := backendFigure(b.Rates, "redis", "keyspace_hits")
-		misses, ok2 := backendFigure(b.Rates, "redis", "keyspace_misses")
+		hits, ok1 := redisFigure(b.Rates, "keyspace_hits")
+		misses, ok2 := redisFigure(b.Rates, "keyspace_misses")
 		if ok1 && ok2 && hits+misses > 0 {
 			rate = recording.Share(hits / (hits + misses))
 		}

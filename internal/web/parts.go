@@ -27,7 +27,7 @@ func pools(r *recording.Recording) []pool {
 		for _, t := range p.Timeline {
 			used = append(used, float64(t.InUse))
 		}
-		v.Spark = sparkline(used, 0, float64(p.Limit))
+		v.Spark = sparkline(used, float64(p.Limit))
 		waits := append([]recording.PoolWait(nil), p.Waits...)
 		sort.SliceStable(waits, func(i, j int) bool { return waits[i].Sum > waits[j].Sum })
 		for _, w := range waits {
@@ -78,7 +78,7 @@ func memoryOf(m recording.Memory) memory {
 	for _, t := range m.Timeline {
 		rss = append(rss, float64(t.RSS))
 	}
-	v.Spark = sparkline(rss, 0, 0)
+	v.Spark = sparkline(rss, 0)
 	return v
 }
 

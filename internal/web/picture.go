@@ -3,23 +3,21 @@ package web
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 )
 
 // Sparklines are drawn in a box of this size and stretched by the page.
 const boxWidth, boxHeight = 300, 48
 
-// sparkline draws values as an area with a line on it. top is the value at the upper edge, 0
-// for the largest one; mark draws a dashed line at a value, none when 0. It returns nothing
-// when there are fewer than two values.
-func sparkline(values []float64, top, mark float64) template.HTML {
+// sparkline draws values as an area with a line on it, the largest one at the upper edge;
+// mark draws a dashed line at a value, none when 0. It returns nothing when there are fewer than
+// two values.
+func sparkline(values []float64, mark float64) template.HTML {
 	if len(values) < 2 {
 		return ""
 	}
-	for _, v := range values {
-		top = max(top, v)
-	}
-	top = max(top, mark)
+	top := max(slices.Max(values), mark)
 	if top == 0 {
 		top = 1
 	}

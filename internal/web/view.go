@@ -137,8 +137,8 @@ func tiles(r *recording.Recording) []tile {
 		p95 = append(p95, t.P95)
 	}
 	out := []tile{
-		{Label: "Requests per second", Value: rate(float64(all) / max(r.Window.Seconds, 1e-9)), Note: count(all) + " in all", Spark: sparkline(perSecond, 0, 0)},
-		{Label: "Latency p95", Value: seconds(latency.Quantile(.95)), Note: "p50 " + seconds(latency.Quantile(.5)) + " · p99 " + seconds(latency.Quantile(.99)), Spark: sparkline(p95, 0, 0)},
+		{Label: "Requests per second", Value: rate(float64(all) / max(r.Window.Seconds, 1e-9)), Note: count(all) + " in all", Spark: sparkline(perSecond, 0)},
+		{Label: "Latency p95", Value: seconds(latency.Quantile(.95)), Note: "p50 " + seconds(latency.Quantile(.5)) + " · p99 " + seconds(latency.Quantile(.99)), Spark: sparkline(p95, 0)},
 		{Label: "Errors", Value: percent(ratio(errors, all)), Note: count(errors) + " answers with 5xx", Tone: tone(ratio(errors, all), .001, .01)},
 		{Label: "Unexplained time", Value: "–", Note: "no request yet"},
 	}

@@ -66,13 +66,13 @@ func TestColoursAreInTheStyleSheet(t *testing.T) {
 }
 
 func TestSparkline(t *testing.T) {
-	if got := sparkline([]float64{1}, 0, 0); got != "" {
+	if got := sparkline([]float64{1}, 0); got != "" {
 		t.Errorf("one value: %s", got)
 	}
-	if got := string(sparkline([]float64{0, 0}, 0, 0)); strings.Contains(got, "NaN") {
+	if got := string(sparkline([]float64{0, 0}, 0)); strings.Contains(got, "NaN") {
 		t.Error(got)
 	}
-	if got := string(sparkline([]float64{1, 2}, 0, 2)); !strings.Contains(got, `class="mark"`) || !strings.Contains(got, `points="0.0,25.0 300.0,4.0"`) {
+	if got := string(sparkline([]float64{1, 2}, 2)); !strings.Contains(got, `class="mark"`) || !strings.Contains(got, `points="0.0,25.0 300.0,4.0"`) {
 		t.Error(got)
 	}
 }

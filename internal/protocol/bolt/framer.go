@@ -20,8 +20,6 @@ type framer struct {
 	holes  bool
 	losses int
 	lost   bool
-	joined bool
-	skip   int // handshake bytes to go
 }
 
 // Lost counts how often the stream had to look for a message's beginning, joining in the middle
