@@ -28,7 +28,7 @@ func readStream(a *Answer, r *Request, body io.Reader) error {
 		if len(line) > 0 || err == nil {
 			event(bytes.TrimRight(line, "\r\n"), clock.at)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

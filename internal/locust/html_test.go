@@ -3,6 +3,7 @@ package locust
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -55,7 +56,7 @@ func TestChartIsXML(t *testing.T) {
 	for _, points := range [][]point{nil, {{0, 0}}, {{0, 3}, {5, 1234}}, {{0, math.NaN()}, {1, 2}, {2, math.NaN()}, {3, 4}}} {
 		d := xml.NewDecoder(strings.NewReader(string(chart("t", "ms", line{"a", "#000", points}))))
 		for {
-			if _, err := d.Token(); err == io.EOF {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
 				break
 			} else if err != nil {
 				t.Fatal(err)

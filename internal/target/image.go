@@ -70,7 +70,7 @@ func openImage(path string) (*image, error) {
 func readImage(r io.ReaderAt, size int64) (*image, error) {
 	f, err := elf.NewFile(r)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", errNotELF, err)
+		return nil, fmt.Errorf("%w: %w", errNotELF, err)
 	}
 	if f.Class != elf.ELFCLASS64 || f.Data != elf.ELFDATA2LSB {
 		return nil, fmt.Errorf("%w: %v %v", errNotELF, f.Class, f.Data)

@@ -121,7 +121,7 @@ func parseRouter(body []byte) (*Router, error) {
 		Paths map[string]map[string]json.RawMessage `json:"paths"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrNoOpenAPI, err)
+		return nil, fmt.Errorf("%w: %w", ErrNoOpenAPI, err)
 	}
 	if doc.Paths == nil {
 		return nil, fmt.Errorf("%w: it has no paths", ErrNoOpenAPI)
