@@ -70,7 +70,7 @@ func understand(name string, b []byte) payload {
 // errorText returns what an error event says, "" when it is none.
 func errorText(c chunk, name string) string {
 	hasError := len(c.Error) > 0 && string(c.Error) != "null"
-	if c.Type != "error" && name != "error" && !(hasError && c.Type == "") {
+	if c.Type != "error" && name != "error" && (!hasError || c.Type != "") {
 		return ""
 	}
 	for _, raw := range []json.RawMessage{c.Error, c.Data, c.Message, c.Detail} {

@@ -69,7 +69,7 @@ func TestProcessesAddUpAndEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := append(self, child.Process.Pid)
+	both := []int{os.Getpid(), child.Process.Pid}
 	two, err := s.Sample(both)
 	if err != nil || two.Threads < one.Threads+1 {
 		t.Errorf("threads %d with the child, %d without: %v", two.Threads, one.Threads, err)

@@ -235,7 +235,7 @@ func (d *draws) pools(r *recording.Recording) []recording.Pool {
 		e := &r.Endpoints[i]
 		for _, s := range e.Stages {
 			if s.Stage == "pool_wait" {
-				redis.Waits = append(redis.Waits, recording.PoolWait{Endpoint: e.Endpoint, Acquisitions: 2 * e.Requests, Waited: s.Requests, Dist: s.Dist.Clone()})
+				redis.Waits = append(redis.Waits, recording.PoolWait{Endpoint: e.Endpoint, Acquisitions: 2 * e.Requests, Waited: s.Requests, Dist: s.Clone()})
 				redis.Holders = append(redis.Holders, recording.Holder{Endpoint: e.Endpoint, Seconds: .02 * float64(e.Requests)})
 			}
 		}

@@ -25,7 +25,7 @@ var (
 
 var page = template.Must(template.New("page").Funcs(template.FuncMap{
 	"svg":     func(s string) template.HTML { return template.HTML(s) }, // made by this package, every text in it escaped
-	"frame":   func(svg []byte) string { return frame(svg) },
+	"frame":   frame,
 	"aspect":  func(svg []byte) template.CSS { return template.CSS(aspect(svg)) },
 	"badge":   badge,
 	"lower":   strings.ToLower,

@@ -45,8 +45,8 @@ func trend(x, y []float64) *recording.Estimate {
 // least 3), by the expansion of Cornish and Fisher; within 0.005 of the tables from 8 on.
 func student(freedom int) float64 {
 	const z = 1.959964
+	const z3, z5, z7 = z * z * z, z * z * z * z * z, z * z * z * z * z * z * z
 	v := float64(freedom)
-	z3, z5, z7 := math.Pow(z, 3), math.Pow(z, 5), math.Pow(z, 7)
 	return z + (z3+z)/(4*v) + (5*z5+16*z3+3*z)/(96*v*v) + (3*z7+19*z5+17*z3-15*z)/(384*v*v*v)
 }
 

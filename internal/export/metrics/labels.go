@@ -201,7 +201,7 @@ func traceID(id string) string {
 	zero := true
 	for i := range len(id) {
 		c := id[i]
-		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'f') {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 			return ""
 		}
 		zero = zero && c == '0'

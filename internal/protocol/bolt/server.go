@@ -115,7 +115,7 @@ func code(value []byte) string {
 		return ""
 	}
 	for _, c := range b {
-		if !(c == '.' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+		if c != '.' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
 			return ""
 		}
 	}
