@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -30,7 +31,7 @@ type Kernel struct {
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	failed   map[string]error // programs that could not be loaded
-	stats    interface{ Close() error }
+	stats    io.Closer
 	reader   *ringbuf.Reader
 	trap     traps
 

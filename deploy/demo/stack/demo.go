@@ -69,7 +69,7 @@ func (st *stack) measure(ctx context.Context) error {
 	whole := false
 	defer func() {
 		if !whole {
-			os.RemoveAll(partial)
+			_ = os.RemoveAll(partial) // what stopped the run is the error to report
 		}
 	}()
 

@@ -26,7 +26,7 @@ func (w writer) f(format string, args ...any) { fmt.Fprintf(w, format, args...) 
 // cannot hold become U+FFFD.
 func escape(s string) string {
 	var b strings.Builder
-	xml.EscapeText(&b, []byte(s)) // a strings.Builder does not fail
+	_ = xml.EscapeText(&b, []byte(s)) // a strings.Builder does not fail
 	return b.String()
 }
 
