@@ -7,8 +7,8 @@ import "time"
 const OutsideRequests = "(outside requests)"
 
 const (
-	// DefaultHold: what a thread ran is known when the events of that instant were read and
-	// put in order, which takes some hundred milliseconds.
+	// DefaultHold is long enough for what a thread ran to be known: the events of that instant
+	// must have been read and put in order, which takes some hundred milliseconds.
 	DefaultHold = time.Second
 	// maxHeld is one second of 80 busy CPUs, about 20 MB.
 	maxHeld = 8192

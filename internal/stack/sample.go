@@ -3,10 +3,11 @@ package stack
 // Kind is what a sample measures.
 type Kind uint8
 
+// The kinds of sample, with the unit of their Value.
 const (
-	CPU    Kind = iota // Value: nanoseconds on a CPU
-	OffCPU             // Value: nanoseconds off the CPU
-	Alloc              // Value: bytes allocated
+	CPU    Kind = iota // nanoseconds on a CPU
+	OffCPU             // nanoseconds off the CPU
+	Alloc              // bytes allocated
 )
 
 // String is the kind's stable name in files and labels.
