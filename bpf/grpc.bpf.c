@@ -23,9 +23,12 @@ struct grpc_event {
 
 static __always_inline int emit_call(u8 type, struct target *c, u64 self, u64 bytes)
 {
-	struct grpc_event *g = bpf_ringbuf_reserve(&events, sizeof(*g), 0);
-	u64 context = current_context(c), size = user_u64(bytes + 16);
+	u64 context, size = user_u64(bytes + 16);
+	struct grpc_event *g;
 
+	settle(c);
+	context = current_context(c);
+	g = bpf_ringbuf_reserve(&events, sizeof(*g), 0);
 	if (!g) {
 		count(COUNT_RINGBUF_FULL);
 		return 0;

@@ -14,15 +14,17 @@ import (
 )
 
 type GRPCTarget struct {
-	_          structs.HostLayout
-	Runtime    uint64
-	RuntimeEnd uint64
-	InterpHead uint32
-	Threads    uint32
-	Next       uint32
-	ThreadId   uint32
-	Context    uint32
-	GrpcTuple  uint32
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
 }
 
 type GRPCThread struct {
@@ -30,6 +32,9 @@ type GRPCThread struct {
 	Tstate uint64
 	Off    uint64
 	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
 	Flags  uint8
 	_      [7]byte
 }
@@ -41,6 +46,7 @@ const (
 	GRPCMapCounters   = "counters"
 	GRPCMapEvents     = "events"
 	GRPCMapTargets    = "targets"
+	GRPCMapTasks      = "tasks"
 	GRPCMapThreads    = "threads"
 	GRPCProgGrpcCall  = "grpc_call"
 	GRPCProgGrpcStart = "grpc_start"
@@ -101,6 +107,7 @@ type GRPCMapSpecs struct {
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Targets  *ebpf.MapSpec `ebpf:"targets"`
+	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
 	Threads  *ebpf.MapSpec `ebpf:"threads"`
 }
 
@@ -133,6 +140,7 @@ type GRPCMaps struct {
 	Counters *ebpf.Map `ebpf:"counters"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Targets  *ebpf.Map `ebpf:"targets"`
+	Tasks    *ebpf.Map `ebpf:"tasks"`
 	Threads  *ebpf.Map `ebpf:"threads"`
 }
 
@@ -141,6 +149,7 @@ func (m *GRPCMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Targets,
+		m.Tasks,
 		m.Threads,
 	)
 }

@@ -5,6 +5,7 @@
  * CPython's execution contexts: which Context a thread runs, and where each Context came from.
  *
  *   CopyCurrent ─► COPY(parent, child)      a task, a callback or a thread's work is being made
+ *   Task.__init__ ─► COPY, at the thread's next event: cheaper, for tasks only
  *   New         ─► NEW(current, child)      a server gives each request a fresh Context
  *   Enter       ─► ENTER(context)           the thread runs that context until its next ENTER, LOOP or sleep
  *   epoll_wait  ─► LOOP                     the loop has run all its callbacks
@@ -57,6 +58,26 @@ int made(struct pt_regs *regs)
 	struct target *c = current_target();
 
 	return c ? note(EVENT_NEW, current_context(c), PT_REGS_RC(regs)) : 0;
+}
+
+SEC("uprobe")
+int task_init(struct pt_regs *regs)
+{
+	struct target *c = current_target();
+	struct thread *t;
+	u64 parent;
+
+	if (!c)
+		return 0;
+	settle(c);
+	parent = current_context(c);
+	t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	if (!t)
+		return 0;
+	t->task = PT_REGS_PARM1(regs);
+	t->parent = parent == 1 ? 0 : parent;
+	t->born = bpf_ktime_get_ns();
+	return 0;
 }
 
 /* An empty probe, to price a trap on this machine. */

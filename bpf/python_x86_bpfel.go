@@ -14,15 +14,17 @@ import (
 )
 
 type PythonTarget struct {
-	_          structs.HostLayout
-	Runtime    uint64
-	RuntimeEnd uint64
-	InterpHead uint32
-	Threads    uint32
-	Next       uint32
-	ThreadId   uint32
-	Context    uint32
-	GrpcTuple  uint32
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
 }
 
 type PythonThread struct {
@@ -30,6 +32,9 @@ type PythonThread struct {
 	Tstate uint64
 	Off    uint64
 	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
 	Flags  uint8
 	_      [7]byte
 }
@@ -41,6 +46,7 @@ const (
 	PythonMapCounters     = "counters"
 	PythonMapEvents       = "events"
 	PythonMapTargets      = "targets"
+	PythonMapTasks        = "tasks"
 	PythonMapThreads      = "threads"
 	PythonProgCopied      = "copied"
 	PythonProgEnterFirst  = "enter_first"
@@ -48,6 +54,7 @@ const (
 	PythonProgLoop        = "loop"
 	PythonProgMade        = "made"
 	PythonProgNothing     = "nothing"
+	PythonProgTaskInit    = "task_init"
 )
 
 // LoadPython returns the embedded CollectionSpec for Python.
@@ -98,6 +105,7 @@ type PythonProgramSpecs struct {
 	Loop        *ebpf.ProgramSpec `ebpf:"loop"`
 	Made        *ebpf.ProgramSpec `ebpf:"made"`
 	Nothing     *ebpf.ProgramSpec `ebpf:"nothing"`
+	TaskInit    *ebpf.ProgramSpec `ebpf:"task_init"`
 }
 
 // PythonMapSpecs contains maps before they are loaded into the kernel.
@@ -107,6 +115,7 @@ type PythonMapSpecs struct {
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Targets  *ebpf.MapSpec `ebpf:"targets"`
+	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
 	Threads  *ebpf.MapSpec `ebpf:"threads"`
 }
 
@@ -139,6 +148,7 @@ type PythonMaps struct {
 	Counters *ebpf.Map `ebpf:"counters"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Targets  *ebpf.Map `ebpf:"targets"`
+	Tasks    *ebpf.Map `ebpf:"tasks"`
 	Threads  *ebpf.Map `ebpf:"threads"`
 }
 
@@ -147,6 +157,7 @@ func (m *PythonMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Targets,
+		m.Tasks,
 		m.Threads,
 	)
 }
@@ -167,6 +178,7 @@ type PythonPrograms struct {
 	Loop        *ebpf.Program `ebpf:"loop"`
 	Made        *ebpf.Program `ebpf:"made"`
 	Nothing     *ebpf.Program `ebpf:"nothing"`
+	TaskInit    *ebpf.Program `ebpf:"task_init"`
 }
 
 func (p *PythonPrograms) Close() error {
@@ -177,6 +189,7 @@ func (p *PythonPrograms) Close() error {
 		p.Loop,
 		p.Made,
 		p.Nothing,
+		p.TaskInit,
 	)
 }
 

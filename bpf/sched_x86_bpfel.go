@@ -14,15 +14,17 @@ import (
 )
 
 type SchedTarget struct {
-	_          structs.HostLayout
-	Runtime    uint64
-	RuntimeEnd uint64
-	InterpHead uint32
-	Threads    uint32
-	Next       uint32
-	ThreadId   uint32
-	Context    uint32
-	GrpcTuple  uint32
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
 }
 
 type SchedThread struct {
@@ -30,6 +32,9 @@ type SchedThread struct {
 	Tstate uint64
 	Off    uint64
 	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
 	Flags  uint8
 	_      [7]byte
 }
@@ -41,6 +46,7 @@ const (
 	SchedMapCounters     = "counters"
 	SchedMapEvents       = "events"
 	SchedMapTargets      = "targets"
+	SchedMapTasks        = "tasks"
 	SchedMapThreads      = "threads"
 	SchedProgSchedSwitch = "sched_switch"
 	SchedProgSchedWakeup = "sched_wakeup"
@@ -99,6 +105,7 @@ type SchedMapSpecs struct {
 	Counters *ebpf.MapSpec `ebpf:"counters"`
 	Events   *ebpf.MapSpec `ebpf:"events"`
 	Targets  *ebpf.MapSpec `ebpf:"targets"`
+	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
 	Threads  *ebpf.MapSpec `ebpf:"threads"`
 }
 
@@ -131,6 +138,7 @@ type SchedMaps struct {
 	Counters *ebpf.Map `ebpf:"counters"`
 	Events   *ebpf.Map `ebpf:"events"`
 	Targets  *ebpf.Map `ebpf:"targets"`
+	Tasks    *ebpf.Map `ebpf:"tasks"`
 	Threads  *ebpf.Map `ebpf:"threads"`
 }
 
@@ -139,6 +147,7 @@ func (m *SchedMaps) Close() error {
 		m.Counters,
 		m.Events,
 		m.Targets,
+		m.Tasks,
 		m.Threads,
 	)
 }

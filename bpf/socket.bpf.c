@@ -119,6 +119,7 @@ static __always_inline int transfer(struct target *c, struct sock *sk, int n, bo
 	k = track(sk);
 	if (!k)
 		return 0;
+	settle(c);
 	context = current_context(c);
 	if (!k->known)
 		announce(k, sk, context, 1);
@@ -131,7 +132,7 @@ static __always_inline int transfer(struct target *c, struct sock *sk, int n, bo
 	fill(&s->e, sent ? EVENT_SEND : EVENT_RECV);
 	s->e.sock = k->cookie;
 	s->e.context = context == 1 ? 0 : context;
-	s->e.flags = (k->inbound ? FLAG_INBOUND : 0) | (context == 1 ? FLAG_NO_THREAD : 0);
+	s->e.flags = (k->inbound ? FLAG_INBOUND : 0) | (context == 1 ? FLAG_NO_THREAD : 0) | (stale(c, context) ? FLAG_STALE : 0);
 	s->e.len = n;
 	s->e.arrive = arrive;
 	endpoints(&s->e, sk);

@@ -87,6 +87,7 @@ const (
 	SocketEventFlagFLAG_MIDWAY    SocketEventFlag = 4
 	SocketEventFlagFLAG_DESYNC    SocketEventFlag = 8
 	SocketEventFlagFLAG_NO_THREAD SocketEventFlag = 16
+	SocketEventFlagFLAG_STALE     SocketEventFlag = 32
 	SocketEventFlagFLAG_PREEMPTED SocketEventFlag = 1
 	SocketEventFlagFLAG_EPOLL     SocketEventFlag = 2
 	SocketEventFlagFLAG_GIL       SocketEventFlag = 4
@@ -157,15 +158,17 @@ type SocketScratch struct {
 }
 
 type SocketTarget struct {
-	_          structs.HostLayout
-	Runtime    uint64
-	RuntimeEnd uint64
-	InterpHead uint32
-	Threads    uint32
-	Next       uint32
-	ThreadId   uint32
-	Context    uint32
-	GrpcTuple  uint32
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
 }
 
 type SocketThread struct {
@@ -173,6 +176,9 @@ type SocketThread struct {
 	Tstate uint64
 	Off    uint64
 	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
 	Flags  uint8
 	_      [7]byte
 }
@@ -187,6 +193,7 @@ const (
 	SocketMapPorts           = "ports"
 	SocketMapScratches       = "scratches"
 	SocketMapTargets         = "targets"
+	SocketMapTasks           = "tasks"
 	SocketMapThreads         = "threads"
 	SocketProgAccepted       = "accepted"
 	SocketProgDataReady      = "data_ready"
@@ -259,6 +266,7 @@ type SocketMapSpecs struct {
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Scratches *ebpf.MapSpec `ebpf:"scratches"`
 	Targets   *ebpf.MapSpec `ebpf:"targets"`
+	Tasks     *ebpf.MapSpec `ebpf:"tasks"`
 	Threads   *ebpf.MapSpec `ebpf:"threads"`
 }
 
@@ -299,6 +307,7 @@ type SocketMaps struct {
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Scratches *ebpf.Map `ebpf:"scratches"`
 	Targets   *ebpf.Map `ebpf:"targets"`
+	Tasks     *ebpf.Map `ebpf:"tasks"`
 	Threads   *ebpf.Map `ebpf:"threads"`
 }
 
@@ -310,6 +319,7 @@ func (m *SocketMaps) Close() error {
 		m.Ports,
 		m.Scratches,
 		m.Targets,
+		m.Tasks,
 		m.Threads,
 	)
 }

@@ -28,6 +28,7 @@ enum event_flag {
 	FLAG_MIDWAY = 4,   /* EVENT_CONN: it was open before we came */
 	FLAG_DESYNC = 8,   /* EVENT_FRAMES: frame boundaries were lost before this */
 	FLAG_NO_THREAD = 16, /* the thread has no Python thread state: context is not known */
+	FLAG_STALE = 32, /* the task that this context was made for has ended: its address is another's now */
 	/* EVENT_SWITCH: what the thread did when it left the CPU */
 	FLAG_PREEMPTED = 1,
 	FLAG_EPOLL = 2,
@@ -67,5 +68,7 @@ struct target {
 	u64 runtime, runtime_end; /* _PyRuntime; 0: no CPython */
 	u32 interp_head, threads, next, thread_id, context;
 	u32 grpc_tuple; /* cygrpc's methods take a tuple (METH_VARARGS) */
+	u32 task_context; /* offset of a task's context */
+	u32 by_task;	/* contexts are born with tasks, not by PyContext_CopyCurrent */
 };
 #endif

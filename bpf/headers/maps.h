@@ -33,6 +33,7 @@ struct {
 struct thread {
 	u64 tstate;	/* its PyThreadState, checked at each use */
 	u64 off, woken; /* since when it is off the CPU, when it became runnable again */
+	u64 task, parent, born; /* a task under construction: see settle() */
 	u8 flags;
 };
 struct {
@@ -143,5 +144,54 @@ static __always_inline u64 current_context(struct target *c)
 		}
 	}
 	return user_u64(ts + c->context);
+}
+
+/* The task that each context was made for. 16,384 tasks alive at once; an evicted one is trusted unchecked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64);
+	__type(value, u64);
+} tasks SEC(".maps");
+
+/*
+ * A task gets its context while it is made, after our trap at the begin of its making; so the link is
+ * made at the thread's next event, and no second trap is needed.
+ */
+static __always_inline void settle(struct target *c)
+{
+	struct thread *t;
+	struct event *e;
+	u64 context, task;
+
+	if (!c->by_task)
+		return;
+	t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	if (!t || !t->task)
+		return;
+	task = t->task;
+	t->task = 0;
+	context = user_u64(task + c->task_context);
+	if (!context)
+		return;
+	bpf_map_update_elem(&tasks, &context, &task, BPF_ANY);
+	e = reserve(EVENT_COPY);
+	if (!e)
+		return;
+	e->time = t->born;
+	e->context = t->parent;
+	e->other = context;
+	bpf_ringbuf_submit(e, wakeup());
+}
+
+/* Whether the task that a context was made for holds it no more. */
+static __always_inline bool stale(struct target *c, u64 context)
+{
+	u64 *task;
+
+	if (!c->by_task || context < 2)
+		return false;
+	task = bpf_map_lookup_elem(&tasks, &context);
+	return task && user_u64(*task + c->task_context) != context;
 }
 #endif

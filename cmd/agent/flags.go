@@ -23,6 +23,7 @@ func watchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "what to watch: `:8000` (a port), pid:123, name:uvicorn or cgroup:/path"},
 		&cli.StringFlag{Name: "service", EnvVars: command.Env("service"), Usage: "`NAME` of the service in metrics and reports (default: found out)"},
 		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost; precision is lowered to stay inside, 0 switches that off"},
+		&cli.StringFlag{Name: "precision", EnvVars: command.Env("precision"), Value: kernel.Full.String(), Usage: "at most this `STEP`: full, linked (no pool waits and no CPU by request) or sockets (no links either)"},
 		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
 		&cli.BoolFlag{Name: "no-openapi", EnvVars: command.Env("no-openapi"), Usage: "do not ask the target for /openapi.json; learn the routes from paths"},
 		&cli.PathFlag{Name: "requests", EnvVars: command.Env("requests"), Usage: "write one JSON line for each request to `FILE`"},
@@ -48,6 +49,9 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, closers []
 	}
 	if o.Selector, err = target.ParseSelector(c.String("target")); err != nil {
 		return o, nil, command.Wrong("--target: %w", err)
+	}
+	if o.Precision, err = kernel.ParsePrecision(c.String("precision")); err != nil {
+		return o, nil, command.Wrong("--%w", err)
 	}
 	if o.Budget, err = share(c.String("overhead-budget")); err != nil {
 		return o, nil, err

@@ -67,7 +67,7 @@ func bestOf() float64 {
 
 // trapPrograms run by a trap in the target; the others are tracepoints.
 var trapPrograms = map[string]int{ // program → traps per run; a return probe traps at entry and at return
-	"enter_first": 1, "enter_second": 1, "loop": 1, "grpc_call": 1, "grpc_start": 1, "grpc_sync": 1,
+	"enter_first": 1, "enter_second": 1, "loop": 1, "task_init": 1, "grpc_call": 1, "grpc_start": 1, "grpc_sync": 1,
 	"copied": 2, "made": 2, "accepted": 2,
 }
 

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf/link"
 
@@ -14,15 +15,25 @@ import (
 // was measured with.
 type Precision int
 
-// The steps, cheapest first.
+// The steps, dearest first.
 const (
-	Sockets Precision = iota // requests, calls and their times; no links between them in async code
-	Linked                   // and which call belongs to which request
-	Full                     // and when each context runs and waits: pool waits, CPU by request
+	Full    Precision = iota // when each context runs and waits: pool waits, CPU by request
+	Linked                   // no more than which call belongs to which request
+	Sockets                  // no more than requests, calls and their times: no links in async code
 )
 
+// ParsePrecision reads a step's name.
+func ParsePrecision(name string) (Precision, error) {
+	for p := Full; p <= Sockets; p++ {
+		if p.String() == name {
+			return p, nil
+		}
+	}
+	return Full, fmt.Errorf("precision %q: use full, linked or sockets", name)
+}
+
 func (p Precision) String() string {
-	return [...]string{"sockets", "linked", "full"}[p]
+	return [...]string{"full", "linked", "sockets"}[p]
 }
 
 // attachment is what is attached to one process.
@@ -48,29 +59,36 @@ type trapHook struct {
 	program string
 	at      *target.Probe
 	ret     bool
-	from    Precision // attached at this precision and above
+	steps   []Precision // at which it is attached
 }
+
+var everywhere = []Precision{Full, Linked, Sockets}
 
 func trapHooks(py *target.Python) []trapHook {
 	var out []trapHook
 	for i := range py.Accept {
-		out = append(out, trapHook{"accept", "accepted", &py.Accept[i], true, Sockets})
+		out = append(out, trapHook{"accept", "accepted", &py.Accept[i], true, everywhere})
+	}
+	births := []Precision{Full, Linked}
+	if py.Task != nil {
+		births = births[:1] // of the births of contexts, those with a task are enough for links
+		out = append(out, trapHook{"task_init", "task_init", py.Task, false, []Precision{Linked}})
 	}
 	if py.Copy != nil {
-		out = append(out, trapHook{"context_copy", "copied", py.Copy, true, Linked})
+		out = append(out, trapHook{"context_copy", "copied", py.Copy, true, births})
 	}
 	if py.New != nil {
-		out = append(out, trapHook{"context_new", "made", py.New, true, Linked})
+		out = append(out, trapHook{"context_new", "made", py.New, true, []Precision{Full, Linked}})
 	}
 	for i, p := range py.Enter {
 		program := "enter_first"
 		if p.Arg == 2 {
 			program = "enter_second"
 		}
-		out = append(out, trapHook{"context_enter", program, &py.Enter[i], false, Full})
+		out = append(out, trapHook{"context_enter", program, &py.Enter[i], false, []Precision{Full}})
 	}
 	for i := range py.Epoll {
-		out = append(out, trapHook{"event_loop", "loop", &py.Epoll[i], false, Full})
+		out = append(out, trapHook{"event_loop", "loop", &py.Epoll[i], false, []Precision{Full}})
 	}
 	if g := py.GRPC; g != nil {
 		for _, p := range []struct {
@@ -78,7 +96,7 @@ func trapHooks(py *target.Python) []trapHook {
 			program string
 		}{{g.Call, "grpc_call"}, {g.Unary, "grpc_start"}, {g.Segregated, "grpc_sync"}, {g.Integrated, "grpc_sync"}} {
 			if p.at != nil {
-				out = append(out, trapHook{p.program, p.program, p.at, false, Linked})
+				out = append(out, trapHook{p.program, p.program, p.at, false, []Precision{Full, Linked}})
 			}
 		}
 	}
@@ -88,20 +106,9 @@ func trapHooks(py *target.Python) []trapHook {
 // Watch begins to report the process. python is nil for a process that is not CPython.
 // A hook that cannot be attached is reported by Probes and is no error.
 func (k *Kernel) Watch(pid int, python *target.Python) error {
-	var value bpf.SocketTarget
-	if python != nil {
-		o := python.Offsets
-		value = bpf.SocketTarget{
-			Runtime: python.Runtime, RuntimeEnd: python.RuntimeEnd,
-			InterpHead: o.InterpHead, Threads: o.Threads, Next: o.Next, ThreadId: o.ThreadID, Context: o.Context,
-		}
-		if python.GRPC != nil && python.GRPC.VarArgs {
-			value.GrpcTuple = 1
-		}
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := k.maps["targets"].Put(uint32(pid), value); err != nil {
+	if err := k.maps["targets"].Put(uint32(pid), describe(python, k.precision)); err != nil {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	if old := k.processes[pid]; old != nil {
@@ -111,6 +118,26 @@ func (k *Kernel) Watch(pid int, python *target.Python) error {
 	k.processes[pid] = a
 	k.attach(pid, a)
 	return nil
+}
+
+// describe is what the programs must know of a process.
+func describe(python *target.Python, p Precision) (value bpf.SocketTarget) {
+	if python == nil {
+		return value
+	}
+	o := python.Offsets
+	value = bpf.SocketTarget{
+		Runtime: python.Runtime, RuntimeEnd: python.RuntimeEnd,
+		InterpHead: o.InterpHead, Threads: o.Threads, Next: o.Next, ThreadId: o.ThreadID, Context: o.Context,
+		TaskContext: python.TaskContext,
+	}
+	if python.GRPC != nil && python.GRPC.VarArgs {
+		value.GrpcTuple = 1
+	}
+	if p == Linked && python.Task != nil {
+		value.ByTask = 1
+	}
+	return value
 }
 
 // Unwatch ends the reports of a process.
@@ -131,7 +158,7 @@ func (k *Kernel) attach(pid int, a *attachment) {
 	for _, t := range trapHooks(a.python) {
 		h := hook{name: t.name}
 		switch {
-		case t.from > k.precision:
+		case !slices.Contains(t.steps, k.precision):
 			h.err = errPrecision
 		case k.failed[t.program] != nil:
 			h.err = k.failed[t.program]
@@ -172,6 +199,9 @@ func (k *Kernel) SetPrecision(p Precision) {
 	k.precision = p
 	for pid, a := range k.processes {
 		a.close()
+		if err := k.maps["targets"].Put(uint32(pid), describe(a.python, p)); err != nil {
+			k.log.Warn("a process is watched with another precision's settings", "pid", pid, "error", err)
+		}
 		k.attach(pid, a)
 	}
 }

@@ -162,7 +162,7 @@ func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 		}
 		s := &stream{sent: e.Time, path: fields.Path, ref: fields.Ref}
 		ch.streams[f.Stream] = s
-		if k := t.stub(c.pid).byContext(t.contexts.at(e.PID, e.Context)); k != nil {
+		if k := t.stub(c.pid).byContext(t.context(e)); k != nil {
 			t.open(c, s, k, "context", e)
 			return
 		}

@@ -167,7 +167,7 @@ func (l *live) timeArrival(c *inbound, e *event.Event) {
 // lend runs the thread on behalf of a request whose bytes it has just moved, until it enters
 // another context.
 func (t *Tracker) lend(th *thread, l *live, at int64) {
-	if th.current != nil && th.current.owner() == l {
+	if t.noSteps || th.current != nil && th.current.owner() == l {
 		return
 	}
 	t.pause(th, at)
@@ -240,7 +240,7 @@ func (l *live) sent(e *event.Event) {
 // only until it is answered: then it goes on to the connection's next request, or, where its
 // birth was not seen and its address may be another context's by then, is nobody's.
 func (t *Tracker) bindByResponse(l *live, e *event.Event) {
-	n := t.contexts.at(e.PID, e.Context)
+	n := t.context(e)
 	if n == nil || n.owner() != nil {
 		return
 	}

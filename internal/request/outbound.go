@@ -200,12 +200,20 @@ func (t *Tracker) attach(x *exchange) {
 
 const maxCalls = 10_000 // of one request
 
+// context is the context that was current, nil where that is not known.
+func (t *Tracker) context(e *event.Event) *node {
+	if e.Has(event.Stale) {
+		return nil
+	}
+	return t.contexts.at(e.PID, e.Context)
+}
+
 // caller finds whose context is sending.
 func (t *Tracker) caller(th *thread, e *event.Event) (*node, *live, string) {
-	if n := t.contexts.at(e.PID, e.Context); n != nil {
+	if n := t.context(e); n != nil {
 		return n, n.owner(), "context"
 	}
-	if l := th.serving; l != nil && !th.isLoop {
+	if l := th.serving; l != nil && !th.isLoop && !th.async {
 		return l.reader, l, "thread"
 	}
 	return nil, nil, ""

@@ -7,6 +7,7 @@ type thread struct {
 	pid     uint32
 	seen    int64 // last sign of life
 	isLoop  bool
+	async   bool   // contexts were made on it: what it does without one belongs to nobody
 	turn    uint32 // of the event loop
 	current *node
 	address uint64 // of the current context; 0: lent to a request
@@ -176,6 +177,7 @@ const maxCuts = 1 << 12 // of one step; beyond it off-CPU time counts as on_cpu
 // their request.
 func (t *Tracker) onCopy(e *event.Event) {
 	th := t.thread(e)
+	th.async = true
 	parent := t.contexts.at(e.PID, e.Context)
 	n := t.contexts.birth(e.PID, e.Other, parent, e.Time)
 	t.adopt(th, n, e)
@@ -195,7 +197,8 @@ func (t *Tracker) onNew(e *event.Event) {
 }
 
 func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
-	if r := th.reading; r.live != nil && (r.address == e.Context || r.address == 0) {
+	if r := &th.reading; r.live != nil && (r.address == e.Context || r.address == 0 && (n.parent == nil || n.parent.owner() == nil)) {
+		r.address = e.Context // where contexts are not entered before our eyes, the first one made tells
 		r.live.own(n)
 		return
 	}

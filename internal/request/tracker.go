@@ -67,6 +67,7 @@ type Tracker struct {
 	counts   map[string]int64
 	gaps     gaps
 	active   int64
+	noSteps  bool // nothing tells when a thread enters a context
 	orphans  uint64
 	now      int64
 }
@@ -136,6 +137,24 @@ func (t *Tracker) onSocket(e *event.Event) {
 		t.onFrames(e)
 	case event.Close:
 		t.onOutboundClose(e)
+	}
+}
+
+// Steps says whether the events tell when threads enter contexts (the default) or only which
+// context sends and receives. Requests under way are marked: they were seen by halves.
+func (t *Tracker) Steps(on bool) {
+	if t.noSteps == !on {
+		return
+	}
+	t.noSteps = !on
+	t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
+	for _, th := range t.threads {
+		th.current, th.cuts, th.asleep, th.reading = nil, nil, 0, reading{}
+	}
+	for _, c := range t.in {
+		if c.open != nil {
+			c.open.miss("the precision was changed while it ran")
+		}
 	}
 }
 

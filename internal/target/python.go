@@ -27,6 +27,11 @@ type Python struct {
 	New   *Probe  // the function that makes a fresh Context, its entry, for a return probe
 	GRPC  *GRPC   // nil when cygrpc is not loaded
 
+	// Task is the initialiser of asyncio's tasks, its first argument the task, which keeps its
+	// Context TaskContext bytes from its start once it is made; nil where that is not known.
+	Task        *Probe
+	TaskContext uint32
+
 	Epoll  []Probe // libc's epoll_wait, epoll_pwait, epoll_pwait2
 	Accept []Probe // libc's accept, accept4, entries, for return probes
 
@@ -98,6 +103,7 @@ func InspectPython(pid int) (*Python, error) {
 	p.findContextProbes(lib)
 	p.findSystemCalls(pid, maps)
 	p.findGRPC(pid, maps)
+	p.findTask(pid, maps)
 	p.Packages = installedPackages(pid, p.Minor, maps)
 	p.findLoop(pid, maps)
 	return p, nil

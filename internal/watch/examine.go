@@ -40,6 +40,7 @@ var figures = []struct{ hook, figure, without string }{
 	{"sched_switch", "run_queue, gil_wait, blocked", "on_cpu contains the time off the CPU"},
 	{"sched_wakeup", "run_queue after a sleep", "run_queue counts as blocked"},
 	{"accept", "accept_queue", "it counts as receive_queue"},
+	{"task_init", "which request a call belongs to, at less precision", "calls are linked by context_copy"},
 	{"context_copy", "which request a call belongs to", "calls of child tasks and worker threads belong to no request"},
 	{"context_new", "… with a fresh context per request", "calls are linked by the response's context only"},
 	{"context_enter", "on_cpu and pool_wait", "they are not measured"},

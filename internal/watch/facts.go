@@ -101,11 +101,26 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	c.Fill(r, end.mono)
 	r.Memory = w.memoryOf(begin)
 	r.NotMeasured = append([]recording.NotMeasured{}, w.notes...)
+	if p := w.lowest(begin.mono); p != kernel.Full {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "pool waits, on_cpu and loop_wait, at least for a part of the time", Why: fmt.Sprintf("the precision was %s: more would cost the target more than --overhead-budget allows", p)})
+	}
 	if w.stackWhy != "" {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy})
 	}
 	r.Bottlenecks = diagnose.Rank(r)
 	return r
+}
+
+// lowest is the lowest precision that held in a stretch.
+func (w *Watcher) lowest(begin int64) kernel.Precision {
+	worst := kernel.Full
+	for i, s := range w.lowered {
+		if i+1 < len(w.lowered) && w.lowered[i+1].from <= begin {
+			continue
+		}
+		worst = max(worst, s.at)
+	}
+	return worst
 }
 
 func (w *Watcher) memoryOf(begin moment) recording.Memory {

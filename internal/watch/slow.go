@@ -182,7 +182,11 @@ func (w *Watcher) keep(r readings) {
 	}
 	cores := (r.targetCPU - before.targetCPU) / seconds
 	sink{w}.each(func(c *collect.Collector) { c.Sample(r.at.mono, active, cores) })
-	w.precision.see(r.cost.Programs+r.cost.Traps-before.cost.Programs-before.cost.Traps, r.targetCPU-before.targetCPU, seconds)
+	changed := w.precision.see(r.cost.Programs+r.cost.Traps-before.cost.Programs-before.cost.Traps, r.targetCPU-before.targetCPU, seconds)
+	if changed {
+		w.tracker.Steps(w.kernel.Precision() == kernel.Full)
+		w.lowered = append(w.lowered, step{r.at.mono, w.kernel.Precision()})
+	}
 }
 
 // losses are those of the kernel side, of the heart and of the stacks.

@@ -26,10 +26,11 @@ import (
 // Options of a Watcher.
 type Options struct {
 	Selector    target.Selector
-	Service     string  // "": derived from the target
-	Budget      float64 // of the target's CPU that the hooks may cost, 0.02 for 2 %
-	OpenAPI     bool    // ask the target for its route templates
-	CPUHz       int     // CPU samples a second, 0: none
+	Service     string           // "": derived from the target
+	Precision   kernel.Precision // at most
+	Budget      float64          // of the target's CPU that the hooks may cost, 0.02 for 2 %
+	OpenAPI     bool             // ask the target for its route templates
+	CPUHz       int              // CPU samples a second, 0: none
 	Credentials backend.Credentials
 	Metrics     *metrics.Metrics // nil: none
 	Requests    io.Writer        // one JSON line a request, nil: none
@@ -66,7 +67,14 @@ type Watcher struct {
 	stackWhy  string // why there are no stacks; guarded by mu
 	notes     []recording.NotMeasured
 	precision governor
-	lost      error // why the target is not there now
+	lowered   []step // the precision over time
+	lost      error  // why the target is not there now
+}
+
+// step is a precision that holds from a time on.
+type step struct {
+	from int64 // CLOCK_MONOTONIC, ns
+	at   kernel.Precision
 }
 
 // moment is an instant on both clocks.
@@ -93,14 +101,17 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	if w.kernel, err = kernel.Load(opts.Log); err != nil {
 		return nil, err
 	}
-	w.precision = governor{budget: opts.Budget, kernel: w.kernel, log: opts.Log}
+	w.kernel.SetPrecision(opts.Precision)
+	w.precision = governor{budget: opts.Budget, most: opts.Precision, kernel: w.kernel, log: opts.Log}
 	if err := w.kernel.ServePort(found.Port); err != nil {
 		w.kernel.Close()
 		return nil, err
 	}
 	w.begin = now()
+	w.lowered = []step{{w.begin.mono, opts.Precision}}
 	w.memory = memory.NewSampler(w.begin.wall)
 	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late}, sink{w})
+	w.tracker.Steps(opts.Precision == kernel.Full)
 	w.total = collect.New(w.begin.mono, nil)
 	w.recent[0], w.recent[1] = collect.New(w.begin.mono, nil), collect.New(w.begin.mono, nil)
 	if opts.Requests != nil {

@@ -47,6 +47,7 @@ const (
 	Midway    = Flags(bpf.SocketEventFlagFLAG_MIDWAY)
 	Desync    = Flags(bpf.SocketEventFlagFLAG_DESYNC)
 	NoThread  = Flags(bpf.SocketEventFlagFLAG_NO_THREAD)
+	Stale     = Flags(bpf.SocketEventFlagFLAG_STALE)
 	Preempted = Flags(bpf.SocketEventFlagFLAG_PREEMPTED) // Switch
 	Epoll     = Flags(bpf.SocketEventFlagFLAG_EPOLL)     // Switch
 	GIL       = Flags(bpf.SocketEventFlagFLAG_GIL)       // Switch

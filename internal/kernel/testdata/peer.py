@@ -1,0 +1,56 @@
+"""Moves bytes with every system call that the kernel side reads buffers of. Told by lines on stdin."""
+import os
+import socket
+import sys
+
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+
+
+def split(b, at):
+    return [b[:at], b[at:]]
+
+
+reads = {
+    "read": lambda s, n: os.read(s.fileno(), n),
+    "recv": lambda s, n: s.recv(n),
+    "recvmsg": lambda s, n: s.recvmsg_into([bytearray(100), bytearray(n)]),
+    "readv": lambda s, n: os.readv(s.fileno(), [bytearray(100), bytearray(n)]),
+    "peek": lambda s, n: (s.recv(n, socket.MSG_PEEK), s.recv(n)),
+}
+writes = {
+    "write": lambda s, b: os.write(s.fileno(), b),
+    "send": lambda s, b: s.send(b),
+    "sendmsg": lambda s, b: s.sendmsg(split(b, 50)),
+    "writev": lambda s, b: os.writev(s.fileno(), split(b, 50)),
+}
+
+
+def body(n):
+    return bytes(65 + i % 26 for i in range(n))
+
+
+def serve(read, write, n, m):
+    s, _ = listener.accept()
+    print("accepted", flush=True)
+    sys.stdin.readline()  # all bytes are there
+    reads[read](s, int(n))
+    writes[write](s, body(int(m)))
+    s.close()
+
+
+def client(port, *parts):
+    """Each part is one write; its segments, in hex, are separated by commas. "<" reads first."""
+    s = socket.create_connection(("127.0.0.1", int(port)))
+    for part in parts:
+        if part == "<":
+            s.recv(65536)
+        else:
+            os.writev(s.fileno(), [bytes.fromhex(x) for x in part.split(",")])
+    s.close()
+
+
+for line in sys.stdin:
+    what, *args = line.split()
+    {"serve": serve, "client": client}[what](*args)
+    print("done", flush=True)
