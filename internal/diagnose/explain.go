@@ -36,8 +36,12 @@ func explain(w *wait, f facts) (where string, evidence []string, recommendation 
 		return "the clients' connections", nil,
 			"Responses wait for clients that read slowly; shorten or compress them, or let a proxy in front buffer them."
 	default:
+		if mode := f.rec.Overhead.PrecisionMode; mode != "" && mode != "full" {
+			return "the target", []string{fmt.Sprintf("The precision was lowered to %s: CPU, event loop and pool waits are not told apart there.", mode)},
+				"Measure again with a larger --overhead-budget: this time is not explained because explaining it was too dear."
+		}
 		return "the target", []string{"No stage of the model covers this time: a sleep, a lock or a queue inside the process."},
-			"Look at the off-CPU profile and at what these endpoints await besides their calls; this share also bounds how far the other findings can be trusted."
+			"Look at what these endpoints await besides their calls: sleeps, locks, semaphores, queues; this share also bounds how far the other findings can be trusted."
 	}
 }
 
