@@ -4,22 +4,24 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
+
+	"github.com/ragscope/ragscope/internal/recording"
 )
 
 // nbsp keeps a number and its unit on one line.
 const nbsp = "\u00a0"
+
+// joined keeps a figure as reports write it on one line.
+func joined(figure string) string { return strings.ReplaceAll(figure, " ", nbsp) }
 
 // seconds writes a duration with three significant digits: "85.3 µs", "420 ms", "1.24 s".
 func seconds(s float64) string {
 	switch {
 	case s == 0:
 		return "0"
-	case s < 1e-3:
-		return digits(s*1e6) + nbsp + "µs"
-	case s < 1:
-		return digits(s*1e3) + nbsp + "ms"
 	case s < 120:
-		return digits(s) + nbsp + "s"
+		return joined(recording.Seconds(s))
 	}
 	return digits(s/60) + nbsp + "min"
 }
@@ -64,20 +66,7 @@ func count(n int64) string {
 }
 
 // percent writes a share of 1: "0.4 %", "12 %".
-func percent(share float64) string {
-	p := share * 100
-	switch {
-	case p == 0:
-		return "0" + nbsp + "%"
-	case p < .01:
-		return "<" + nbsp + "0.01" + nbsp + "%"
-	case p < 1:
-		return strconv.FormatFloat(p, 'f', 2, 64) + nbsp + "%"
-	case p < 10:
-		return strconv.FormatFloat(p, 'f', 1, 64) + nbsp + "%"
-	}
-	return strconv.FormatFloat(p, 'f', 0, 64) + nbsp + "%"
-}
+func percent(share float64) string { return joined(recording.Share(share)) }
 
 // rate writes something per second.
 func rate(perSecond float64) string { return digits(perSecond) }

@@ -16,6 +16,9 @@ func pools(r *recording.Recording) []pool {
 			v.Unit = "connections"
 		}
 		whole := p.OpenMax
+		if p.Unit == "streams" { // many on one connection
+			whole = p.InUseMax
+		}
 		if p.Limit > 0 {
 			whole, v.Limit = p.Limit, strconv.Itoa(p.Limit)
 		}
