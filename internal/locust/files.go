@@ -3,10 +3,12 @@ package locust
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/ragscope/ragscope/internal/load"
+	"github.com/ragscope/ragscope/internal/recording"
 )
 
 // Files writes the four CSV files of a run while it goes on. It is a load.Sink and stands
@@ -86,21 +88,11 @@ func (f *Files) Close() error {
 	return f.err
 }
 
-// WriteFile writes a file to a temporary name beside it and renames it, so that a reader
-// never sees half of it.
+// WriteFile writes a file whole or not at all, without waiting for the disk: the CSV files are
+// written again each second while the load runs.
 func WriteFile(name string, text []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(temporary.Name()) // best effort; the first error tells
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
+	return recording.Replace(name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
 }

@@ -70,10 +70,25 @@ func Encode(w io.Writer, rec *Recording) error {
 	return nil
 }
 
-// WriteFile writes a file under a temporary name beside path and renames it when fill has
-// succeeded and the bytes are on the disk. On an error nothing is left behind and an older
-// file of that name stays as it was.
-func WriteFile(path string, fill func(io.Writer) error) (err error) {
+// WriteFile writes a file as Replace does, and renames it only when the bytes are on the disk.
+func WriteFile(path string, fill func(io.Writer) error) error {
+	return replace(path, func(f *os.File) error {
+		if err := fill(f); err != nil {
+			return err
+		}
+		return f.Sync()
+	})
+}
+
+// Replace writes a file under a temporary name beside path and renames it when fill has
+// succeeded, so that no reader sees half of it. On an error nothing is left behind and an older
+// file of that name stays as it was. It does not wait for the disk: for files that are written
+// again and again while something is measured.
+func Replace(path string, fill func(io.Writer) error) error {
+	return replace(path, func(f *os.File) error { return fill(f) })
+}
+
+func replace(path string, fill func(*os.File) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
@@ -81,7 +96,7 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			_ = os.Remove(f.Name()) // the first error tells
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
@@ -89,9 +104,6 @@ func WriteFile(path string, fill func(io.Writer) error) (err error) {
 		return err
 	}
 	if err = f.Chmod(0o644); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
 		return err
 	}
 	if err = f.Close(); err != nil {

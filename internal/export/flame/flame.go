@@ -7,12 +7,9 @@
 package flame
 
 import (
-	"errors"
-	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 
+	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/stack"
 )
 
@@ -30,18 +27,6 @@ func Write(w io.Writer, p *stack.Profile, o Options) error {
 }
 
 // WriteFile draws p into a file that no reader sees half-written.
-func WriteFile(path string, p *stack.Profile, o Options) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write flame graph: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("write flame graph %s: %w", path, err), os.Remove(tmp.Name()))
-		}
-	}()
-	if err := errors.Join(Write(tmp, p, o), tmp.Chmod(0o644), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+func WriteFile(path string, p *stack.Profile, o Options) error {
+	return recording.WriteFile(path, func(w io.Writer) error { return Write(w, p, o) })
 }
