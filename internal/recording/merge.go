@@ -155,25 +155,17 @@ func weighted(a map[string]float64, aSeconds float64, b map[string]float64, bSec
 
 func (r *Recording) addLosses(losses []Loss) {
 	for _, l := range losses {
-		i := slices.IndexFunc(r.Losses, func(o Loss) bool { return o.Source == l.Source && o.Reason == l.Reason })
-		if i < 0 {
-			r.Losses = append(r.Losses, l)
-		} else {
-			r.Losses[i].Count += l.Count
-		}
+		o := slot(&r.Losses, Loss{Source: l.Source, Reason: l.Reason}, func(o Loss) bool { return o.Source == l.Source && o.Reason == l.Reason })
+		o.Count += l.Count
 	}
 }
 
 // addProbes counts a probe as attached only when it was so in every part.
 func (r *Recording) addProbes(probes []Probe) {
 	for _, p := range probes {
-		i := slices.IndexFunc(r.Probes, func(o Probe) bool { return o.Probe == p.Probe })
-		if i < 0 {
-			r.Probes = append(r.Probes, p)
-			continue
-		}
-		r.Probes[i].Attached = r.Probes[i].Attached && p.Attached
-		r.Probes[i].Reason = cmp.Or(r.Probes[i].Reason, p.Reason)
+		o := slot(&r.Probes, p, func(o Probe) bool { return o.Probe == p.Probe })
+		o.Attached = o.Attached && p.Attached
+		o.Reason = cmp.Or(o.Reason, p.Reason)
 	}
 }
 

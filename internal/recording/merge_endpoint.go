@@ -9,12 +9,19 @@ import (
 
 // endpoint finds or adds the endpoint of that name.
 func (r *Recording) endpoint(name string) *Endpoint {
-	i := slices.IndexFunc(r.Endpoints, func(e Endpoint) bool { return e.Endpoint == name })
+	fresh := Endpoint{Endpoint: name, Status: map[string]int64{}}
+	return slot(&r.Endpoints, fresh, func(e Endpoint) bool { return e.Endpoint == name })
+}
+
+// slot finds the first element of which same is true, or adds fresh. What it returns is valid
+// until the list grows.
+func slot[T any](list *[]T, fresh T, same func(T) bool) *T {
+	i := slices.IndexFunc(*list, same)
 	if i < 0 {
-		r.Endpoints = append(r.Endpoints, Endpoint{Endpoint: name, Status: map[string]int64{}})
-		i = len(r.Endpoints) - 1
+		*list = append(*list, fresh)
+		i = len(*list) - 1
 	}
-	return &r.Endpoints[i]
+	return &(*list)[i]
 }
 
 func (r *Recording) addEndpoints(list []Endpoint) {
@@ -57,24 +64,15 @@ func addAllocated(known bool, sum, n *int64) *int64 {
 
 func mergeStages(m *Endpoint, stages []Stage) {
 	for _, s := range stages {
-		i := slices.IndexFunc(m.Stages, func(o Stage) bool { return o.Stage == s.Stage && o.Peer == s.Peer })
-		if i < 0 {
-			m.Stages = append(m.Stages, Stage{Stage: s.Stage, Peer: s.Peer})
-			i = len(m.Stages) - 1
-		}
-		m.Stages[i].Requests += s.Requests
-		m.Stages[i].Merge(s.Dist)
+		o := slot(&m.Stages, Stage{Stage: s.Stage, Peer: s.Peer}, func(o Stage) bool { return o.Stage == s.Stage && o.Peer == s.Peer })
+		o.Requests += s.Requests
+		o.Merge(s.Dist)
 	}
 }
 
 func mergeCalls(m *Endpoint, calls []Call) {
 	for _, c := range calls {
-		i := slices.IndexFunc(m.Calls, func(o Call) bool { return o.Peer == c.Peer && o.Operation == c.Operation })
-		if i < 0 {
-			m.Calls = append(m.Calls, Call{Peer: c.Peer, Operation: c.Operation})
-			i = len(m.Calls) - 1
-		}
-		o := &m.Calls[i]
+		o := slot(&m.Calls, Call{Peer: c.Peer, Operation: c.Operation}, func(o Call) bool { return o.Peer == c.Peer && o.Operation == c.Operation })
 		o.Count += c.Count
 		o.Errors += c.Errors
 		o.Latency.Merge(c.Latency)
@@ -120,34 +118,21 @@ func mergeClient(m *Endpoint, c *Client) {
 	o.FirstToken.Merge(c.FirstToken)
 	o.TokenGap.Merge(c.TokenGap)
 	for _, f := range c.Errors {
-		i := slices.IndexFunc(o.Errors, func(g Failure) bool { return g.Error == f.Error })
-		if i < 0 {
-			o.Errors = append(o.Errors, f)
-		} else {
-			o.Errors[i].Count += f.Count
-		}
+		slot(&o.Errors, Failure{Error: f.Error}, func(g Failure) bool { return g.Error == f.Error }).Count += f.Count
 	}
 	for _, t := range c.Tasks {
-		i := slices.IndexFunc(o.Tasks, func(u Task) bool { return u.Name == t.Name })
-		if i < 0 {
-			o.Tasks = append(o.Tasks, Task{Name: t.Name})
-			i = len(o.Tasks) - 1
-		}
-		o.Tasks[i].Requests += t.Requests
-		o.Tasks[i].Failures += t.Failures
-		o.Tasks[i].Response.Merge(t.Response)
-		o.Tasks[i].Service.Merge(t.Service)
+		u := slot(&o.Tasks, Task{Name: t.Name}, func(u Task) bool { return u.Name == t.Name })
+		u.Requests += t.Requests
+		u.Failures += t.Failures
+		u.Response.Merge(t.Response)
+		u.Service.Merge(t.Service)
 	}
 }
 
 func (r *Recording) addPools(list []Pool, shift float64) {
 	for _, p := range list {
-		i := slices.IndexFunc(r.Pools, func(o Pool) bool { return o.Peer == p.Peer && o.Address == p.Address })
-		if i < 0 {
-			r.Pools = append(r.Pools, Pool{Peer: p.Peer, Address: p.Address, Unit: p.Unit})
-			i = len(r.Pools) - 1
-		}
-		mergePool(&r.Pools[i], p, shift)
+		fresh := Pool{Peer: p.Peer, Address: p.Address, Unit: p.Unit}
+		mergePool(slot(&r.Pools, fresh, func(o Pool) bool { return o.Peer == p.Peer && o.Address == p.Address }), p, shift)
 	}
 }
 
@@ -162,22 +147,13 @@ func mergePool(m *Pool, p Pool, shift float64) {
 	m.WaitersMax = max(m.WaitersMax, p.WaitersMax)
 	m.Create.Merge(p.Create)
 	for _, w := range p.Waits {
-		i := slices.IndexFunc(m.Waits, func(o PoolWait) bool { return o.Endpoint == w.Endpoint })
-		if i < 0 {
-			m.Waits = append(m.Waits, PoolWait{Endpoint: w.Endpoint})
-			i = len(m.Waits) - 1
-		}
-		m.Waits[i].Acquisitions += w.Acquisitions
-		m.Waits[i].Waited += w.Waited
-		m.Waits[i].Merge(w.Dist)
+		o := slot(&m.Waits, PoolWait{Endpoint: w.Endpoint}, func(o PoolWait) bool { return o.Endpoint == w.Endpoint })
+		o.Acquisitions += w.Acquisitions
+		o.Waited += w.Waited
+		o.Merge(w.Dist)
 	}
 	for _, h := range p.Holders {
-		i := slices.IndexFunc(m.Holders, func(o Holder) bool { return o.Endpoint == h.Endpoint })
-		if i < 0 {
-			m.Holders = append(m.Holders, h)
-		} else {
-			m.Holders[i].Seconds += h.Seconds
-		}
+		slot(&m.Holders, Holder{Endpoint: h.Endpoint}, func(o Holder) bool { return o.Endpoint == h.Endpoint }).Seconds += h.Seconds
 	}
 	for _, t := range p.Timeline {
 		t.T += shift
