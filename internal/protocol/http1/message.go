@@ -3,6 +3,8 @@ package http1
 import (
 	"bytes"
 	"strconv"
+
+	"github.com/ragscope/ragscope/internal/protocol"
 )
 
 // Message is what the head of a request or response says.
@@ -111,7 +113,7 @@ func (m *Message) header(line []byte, last *Message) {
 	case contentType:
 		m.ContentType = intern(v, last.ContentType)
 	case contentLength:
-		if n, ok := decimal(v); ok {
+		if n, ok := protocol.Decimal(v, 18); ok {
 			m.ContentLength = n
 		}
 	case transferEncoding:
@@ -194,17 +196,4 @@ func token(v []byte, want string) bool {
 		}
 	}
 	return false
-}
-
-func decimal(v []byte) (n int64, ok bool) {
-	if len(v) == 0 || len(v) > 18 {
-		return 0, false
-	}
-	for _, c := range v {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	return n, true
 }

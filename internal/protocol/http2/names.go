@@ -1,5 +1,7 @@
 package http2
 
+import "github.com/ragscope/ragscope/internal/protocol"
+
 // name is a field's name as far as it matters here.
 type name uint8
 
@@ -48,10 +50,11 @@ func (f *Fields) set(nm name, v string) {
 	case authority:
 		f.Authority = v
 	case status:
-		f.Status, _ = number(v)
+		n, _ := protocol.Decimal(v, maxStatus)
+		f.Status = int(n)
 	case grpcStatus:
-		if n, ok := number(v); ok {
-			f.GRPCStatus = n
+		if n, ok := protocol.Decimal(v, maxStatus); ok {
+			f.GRPCStatus = int(n)
 		}
 	case contentType:
 		f.ContentType = v
@@ -88,16 +91,5 @@ func (f *Fields) keep(g Fields) {
 	}
 }
 
-// number parses a status of at most three digits.
-func number(v string) (n int, ok bool) {
-	if len(v) == 0 || len(v) > 3 {
-		return 0, false
-	}
-	for i := range len(v) {
-		if v[i] < '0' || v[i] > '9' {
-			return 0, false
-		}
-		n = n*10 + int(v[i]-'0')
-	}
-	return n, true
-}
+// maxStatus is the number of digits of an HTTP or gRPC status.
+const maxStatus = 3

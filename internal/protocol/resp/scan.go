@@ -1,5 +1,7 @@
 package resp
 
+import "github.com/ragscope/ragscope/internal/protocol"
+
 // scanner is what both directions share: typed lines and payloads of known length, across
 // pieces and gaps.
 type scanner struct {
@@ -47,19 +49,10 @@ func number(b []byte) (n int64, ok bool) {
 	if neg {
 		b = b[1:]
 	}
-	if len(b) == 0 || len(b) > 18 {
-		return 0, false
-	}
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = n*10 + int64(c-'0')
-	}
-	if neg {
+	if n, ok = protocol.Decimal(b, 18); neg {
 		n = -n
 	}
-	return n, true
+	return n, ok
 }
 
 // maxBulk is Redis's own bound of a string, 512 MB, with room for larger settings of
