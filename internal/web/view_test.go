@@ -8,7 +8,7 @@ import (
 
 func TestFormats(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{seconds(0), "0"}, {seconds(8.53e-5), "85.3 µs"}, {seconds(.42), "420 ms"}, {seconds(1.239), "1.24 s"}, {seconds(.00999), "9.99 ms"}, {seconds(600), "10.0 min"},
+		{seconds(0), "0"}, {seconds(8.53e-5), "85.3 µs"}, {seconds(.42), "420 ms"}, {seconds(1.239), "1.24 s"}, {seconds(.00999), "9.99 ms"}, {seconds(600), "10.0 min"}, {seconds(.9999), "1.00 s"},
 		{size(0), "0 B"}, {size(999), "999 B"}, {size(61 << 20), "61.0 MiB"}, {size(-3000), "−2.93 KiB"},
 		{count(950), "950"}, {count(12300), "12,300"}, {count(1_240_000), "1.24 M"}, {count(-5), "−5"},
 		{percent(0), "0 %"}, {percent(.00001), "< 0.01 %"}, {percent(.0042), "0.42 %"}, {percent(.034), "3.4 %"}, {percent(.5), "50 %"},
