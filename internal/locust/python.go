@@ -42,15 +42,7 @@ func pyRepr(s string) string {
 	sb.WriteByte(quote)
 	for _, r := range s {
 		switch {
-		case r == rune(quote) || r == '\\':
-			sb.WriteByte('\\')
-			sb.WriteRune(r)
-		case r == '\n':
-			sb.WriteString(`\n`)
-		case r == '\r':
-			sb.WriteString(`\r`)
-		case r == '\t':
-			sb.WriteString(`\t`)
+		case pyEscape(&sb, r, rune(quote)):
 		case r == ' ' || unicode.IsPrint(r):
 			sb.WriteRune(r)
 		case r < 0x100:
@@ -63,6 +55,24 @@ func pyRepr(s string) string {
 	}
 	sb.WriteByte(quote)
 	return sb.String()
+}
+
+// pyEscape writes what both repr and json.dumps escape by a backslash and one character.
+func pyEscape(sb *strings.Builder, r, quote rune) bool {
+	switch r {
+	case quote, '\\':
+	case '\n':
+		r = 'n'
+	case '\r':
+		r = 'r'
+	case '\t':
+		r = 't'
+	default:
+		return false
+	}
+	sb.WriteByte('\\')
+	sb.WriteRune(r)
+	return true
 }
 
 // csvRow writes one row as Python's csv.writer does: CRLF, quotes only where they are needed.
@@ -133,15 +143,7 @@ func pyJSONString(s string) string {
 	sb.WriteByte('"')
 	for _, r := range s {
 		switch {
-		case r == '"' || r == '\\':
-			sb.WriteByte('\\')
-			sb.WriteRune(r)
-		case r == '\n':
-			sb.WriteString(`\n`)
-		case r == '\r':
-			sb.WriteString(`\r`)
-		case r == '\t':
-			sb.WriteString(`\t`)
+		case pyEscape(&sb, r, '"'):
 		case r == '\b':
 			sb.WriteString(`\b`)
 		case r == '\f':
