@@ -75,7 +75,7 @@ func ParseThreshold(s string) (Threshold, error) {
 			number /= 100
 		}
 	case "rps", "requests", "failures":
-		if unit != "" && !(t.Metric == "rps" && unit == "/s") {
+		if unit != "" && (t.Metric != "rps" || unit != "/s") {
 			return Threshold{}, wrong(t.Metric + " takes no unit")
 		}
 	default:
