@@ -46,7 +46,7 @@ type contexts struct {
 }
 
 func newContexts() contexts {
-	return contexts{byKey: map[contextKey]*node{}, ring: make([]contextKey, maxContexts)}
+	return contexts{byKey: map[contextKey]*node{}, ring: make([]contextKey, 0, 1024)}
 }
 
 // at returns the node of an address, making an unborn one where we did not see its birth.
@@ -80,11 +80,13 @@ func (c *contexts) birth(pid uint32, address uint64, parent *node, t int64) *nod
 
 func (c *contexts) put(k contextKey, n *node) {
 	if _, known := c.byKey[k]; !known {
-		if old := c.ring[c.next]; old != (contextKey{}) {
-			delete(c.byKey, old)
+		if len(c.ring) < maxContexts {
+			c.ring = append(c.ring, k)
+		} else {
+			delete(c.byKey, c.ring[c.next])
+			c.ring[c.next] = k
+			c.next = (c.next + 1) % maxContexts
 		}
-		c.ring[c.next] = k
-		c.next = (c.next + 1) % len(c.ring)
 	}
 	c.byKey[k] = n
 }

@@ -21,7 +21,8 @@ type inbound struct {
 	open        *live // the request being read or answered
 	queue       []*live
 	served      int
-	keeper      *node // the context that answers all of its requests, where the server makes none for each
+	answerer    *node // whose context answered, where its making was not seen
+	keeper      *node // the one that answers all of its requests, where the server makes none for each
 	ignore      bool  // the agent's own, an upgrade, or a protocol that is not HTTP/1
 }
 
@@ -249,9 +250,10 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	}
 	l.own(n)
 	l.lent = n
-	if n.born != 0 {
+	if n.born != 0 && n == l.conn.answerer && !t.noSteps { // twice is no accident where every birth is seen
 		l.conn.keeper = n
 	}
+	l.conn.answerer = n
 }
 
 // finish hands the request out.

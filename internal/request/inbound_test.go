@@ -273,18 +273,18 @@ func TestGone(t *testing.T) {
 // answers, as aiohttp's) lends that context to one request after the other.
 func TestContextOfTheConnection(t *testing.T) {
 	p := newTape().at(0.5).loop().enter(2).copied(3).midway(1).known(5, 6379)
-	for i := range 3 {
+	for i := range 4 {
 		at := float64(10 * i)
 		p.at(at+1).loop().enter(2).in(1, at+1, get(fmt.Sprint("/", i))).at(at+2).enter(3).ask(5, command("GET", "k")).
 			at(at+3).loop().enter(4).answer(5, at+3, hit).at(at+4).enter(3).reply(1, ok)
 	}
 	f, _ := play(t, p)
-	if len(f.requests) != 3 {
+	if len(f.requests) != 4 {
 		t.Fatalf("%d requests", len(f.requests))
 	}
-	for i, r := range f.requests[1:] { // the first one's context is learned from its answer
+	for i, r := range f.requests[2:] { // it is learned from the answers of the first two
 		if len(r.Calls) != 1 || r.Calls[0].Endpoint != r.Endpoint {
-			t.Errorf("request %d, %s, has calls %v", i+1, r.Endpoint, r.Calls)
+			t.Errorf("request %d, %s, has calls %v", i+2, r.Endpoint, r.Calls)
 		}
 	}
 	for _, k := range f.calls {

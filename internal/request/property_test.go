@@ -10,7 +10,7 @@ import (
 	"github.com/ragscope/ragscope/internal/kernel/event"
 )
 
-const seeds = 1000
+const seeds = 800
 
 func follow(s *simulation, events []event.Event) (*facts, *Tracker) {
 	f := &facts{}
