@@ -46,6 +46,9 @@ func TestBench(t *testing.T) {
 		t.Skip("the bench is run by make bench")
 	}
 	r := &Results{Machine: DescribeMachine(), Missing: map[string]string{}}
+	if err := r.keep(filepath.Join(filepath.Dir(*benchOut), "results.json")); err != nil {
+		t.Fatal(err)
+	}
 	b := &benchRun{t: t, r: r, dir: t.TempDir(), begin: time.Now()}
 	b.part("truth", b.truth)
 	b.part("cost", b.costs)
@@ -78,9 +81,9 @@ func (b *benchRun) progress(format string, args ...any) {
 // part runs one part; what fails is missing from the results and says why.
 func (b *benchRun) part(name string, run func() error) {
 	if *benchOnly != "" && !strings.Contains(*benchOnly, name) {
-		b.r.Missing[name] = "left out of this run"
 		return
 	}
+	delete(b.r.Missing, name)
 	if err := run(); err != nil {
 		b.r.Missing[name] = err.Error()
 		b.progress("%s: %v", name, err)
@@ -99,7 +102,7 @@ func (b *benchRun) costs() error {
 		if err != nil {
 			return err
 		}
-		b.r.Costs = append(b.r.Costs, c)
+		b.r.add(c)
 	}
 	return nil
 }
@@ -135,7 +138,7 @@ func (b *benchRun) rag() error {
 	if err != nil {
 		return err
 	}
-	b.r.Costs = append(b.r.Costs, c)
+	b.r.add(c)
 	return nil
 }
 
@@ -157,6 +160,7 @@ func (b *benchRun) truth() error {
 		b.progress("truth: %s: seen %d/%d, error p50 %.2f p99 %.2f ms", name, f.By[0].Seen, f.By[0].Sent, f.By[0].Error.Median*1e3, f.By[0].Error.P99*1e3)
 		return nil
 	}
+	b.r.Truth = nil
 	var errs []error
 	for i, utilisation := range []float64{0.3, 0.6, 0.8} {
 		errs = append(errs, run(fmt.Sprintf("hold 20 ms, about %.0f %%", utilisation*100), Settings{Pool: 1}, Load{
@@ -175,6 +179,32 @@ func (b *benchRun) truth() error {
 		errs = append(errs, run(m.name, m.set, Load{Rate: 50, For: 15 * time.Second, Paths: everyPath, Seed: uint64(10 + i)}))
 	}
 	return errors.Join(errs...)
+}
+
+// keep reads the results of a run before, for the parts that this run leaves out.
+func (r *Results) keep(path string) error {
+	b, err := os.ReadFile(path)
+	if *benchOnly == "" || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	machine := r.Machine
+	if err := errors.Join(err, json.Unmarshal(b, r)); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	machine.Kept = either(r.Machine.Kept, "parts without a date are of "+r.Machine.Date+", commit "+r.Machine.Commit)
+	r.Machine = machine
+	return nil
+}
+
+// add takes a workload's price in, in place of an older one.
+func (r *Results) add(c *Cost) {
+	for i, old := range r.Costs {
+		if old.Workload == c.Workload {
+			r.Costs[i] = c
+			return
+		}
+	}
+	r.Costs = append(r.Costs, c)
 }
 
 // writeResults writes page and figures under temporary names first.

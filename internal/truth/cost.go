@@ -14,6 +14,7 @@ import (
 type Cost struct {
 	Workload string     `json:"workload"`
 	Target   string     `json:"target"`
+	Date     string     `json:"date"`
 	Rate     float64    `json:"offered_rate"` // 0: as fast as it can
 	Window   float64    `json:"window_seconds"`
 	Steps    []StepCost `json:"steps"`
@@ -76,7 +77,7 @@ func MeasureCost(ctx context.Context, dir string, load Workload, blocks int, win
 	s := NewStand(dir)
 	defer s.Close()
 	b := &bench{stand: s, pid: load.PID, addr: load.Address, window: window, startups: map[string][]float64{}, lost: map[string]uint64{}}
-	out := &Cost{Workload: load.Name, Target: "running service", Window: window.Seconds(), Load: loadAverage()}
+	out := &Cost{Workload: load.Name, Target: "running service", Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Window: window.Seconds(), Load: loadAverage()}
 	if load.Address == "" {
 		t, err := s.StartTarget(load.Settings)
 		if err != nil {
@@ -104,7 +105,7 @@ func MeasureCost(ctx context.Context, dir string, load Workload, blocks int, win
 			}
 			samples[step] = append(samples[step], x)
 		}
-		progress("%s: block %d of %d, off %.1f µs, full %.1f µs a request", load.Name, block+1, blocks, 1e6*samples[0][2*block].CPU, 1e6*samples[4][2*block].CPU)
+		progress("%s: block %d of %d, off %.1f µs, full %.1f µs a request", load.Name, block+1, blocks, 1e6*samples[0][2*block].CPU, 1e6*samples[len(Steps)-2][2*block].CPU)
 	}
 	for i, step := range Steps {
 		out.Steps = append(out.Steps, stepCost(step.Name, samples[0], samples[i]))

@@ -15,7 +15,8 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	p.line("# What watching costs, and how true it is")
 	p.line("")
 	p.line("Made by `make bench`. Figures are medians [quartiles] of paired windows on one machine, which other work may")
-	p.line("share: compare columns, not absolute times. `off again` is off compared with off: what no difference looks like.")
+	p.line("share: compare columns, not absolute times. `off again` is off compared with off: what no difference looks like. `a busy")
+	p.line("neighbour` is a process on a fifth of a core that has nothing to do with the target: what it adds is the machine's doing.")
 	p.line("The same figures, unrounded: `results.json`.")
 	r.machine(p)
 	for _, c := range r.Costs {
@@ -75,6 +76,9 @@ func (r *Results) machine(p *page) {
 	m := r.Machine
 	p.line("")
 	p.line("%s, commit %s, Linux %s, %d × %s, load average %s at the start.", m.Date, m.Commit, m.Kernel, m.Cores, m.CPU, m.Load)
+	if m.Kept != "" {
+		p.line("%s.", strings.ToUpper(m.Kept[:1])+m.Kept[1:])
+	}
 	p.line("")
 	for _, name := range slices.Sorted(maps.Keys(m.Versions)) {
 		p.line("- %s: %s", name, m.Versions[name])
@@ -87,14 +91,14 @@ func (c *Cost) markdown(p *page) {
 	if c.Rate > 0 {
 		offered = fmt.Sprintf("%.0f requests/s offered", c.Rate)
 	}
-	p.line("%s; %s; %d pairs of %.1f s; load average %s.\n", c.Target, offered, c.Steps[0].CPU.N, c.Window, c.Load)
+	p.line("%s; %s; %d pairs of %.1f s; %s, load average %s.\n", c.Target, offered, c.Steps[0].CPU.N, c.Window, c.Date, c.Load)
 	p.table("step", "target CPU, µs a request", "added, µs", "added, %", "requests/s", "change, %", "p50 ms", "p95 ms", "p99 ms", "p95 change, %", "agent's CPU, µs a request", "agent RSS, MiB")
 	for i, s := range c.Steps {
 		cells := []string{s.Step, micro(s.CPU), added(s.AddedCPU), percent(s.CPURatio), fmt.Sprintf("%.0f", s.Rate.Median), percent(s.RateRatio), milli(s.P50), milli(s.P95), milli(s.P99), percent(s.P95Ratio), micro(s.AgentCPU), mib(s.AgentRSS)}
 		if i == 0 {
 			cells[2], cells[3], cells[5], cells[9] = "", "", "", ""
 		}
-		if !Steps[i].On {
+		if s.AgentRSS == 0 {
 			cells[10], cells[11] = "", ""
 		}
 		p.row(cells...)
@@ -102,8 +106,8 @@ func (c *Cost) markdown(p *page) {
 	p.line("\nRequests seen by the agent / sent while it was attached: %d / %d%s.\n", c.Seen, c.Sent, lossText(c.Lost))
 	p.line("Where the added CPU goes (µs a request):\n")
 	p.table("step", "measured", "the agent says", "programs, whole host", "traps", "price of a trap", "neither")
-	for i, s := range c.Steps {
-		if Steps[i].On {
+	for _, s := range c.Steps {
+		if s.AgentRSS > 0 {
 			p.row(s.Step, fmt.Sprintf("%+.1f", s.AddedCPU.Median*1e6), micro(s.Said), us(s.ProgramCPU), us(s.TrapCPU), fmt.Sprintf("%.2f", s.TrapPrice*1e6), fmt.Sprintf("%+.1f", (s.AddedCPU.Median-s.ProgramCPU-s.TrapCPU)*1e6))
 		}
 	}

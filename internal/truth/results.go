@@ -45,6 +45,7 @@ type Machine struct {
 	Cores    int               `json:"cores"`
 	Load     string            `json:"load_average"` // 1, 5 and 15 min, at the start
 	Commit   string            `json:"commit"`
+	Kept     string            `json:"kept,omitempty"` // where parts that were left out come from
 	Versions map[string]string `json:"versions"`
 }
 

@@ -17,9 +17,10 @@ import (
 	"github.com/ragscope/ragscope/internal/watch"
 )
 
-// ServeAgent makes this process the agent if a stand started it as one, and then does not
-// return. TestMain calls it first.
+// ServeAgent makes this process the agent, or a neighbour, if a stand started it as one, and
+// then does not return. TestMain calls it first.
 func ServeAgent() {
+	serveNeighbour()
 	config := os.Getenv(agentEnv)
 	if config == "" {
 		return

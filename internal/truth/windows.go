@@ -14,13 +14,15 @@ type Step struct {
 	On        bool
 	Precision kernel.Precision
 	CPUHz     int
+	Neighbour bool // instead of an agent, a process that has nothing to do with the target
 }
 
 // Steps are compared with the first, off. "off again" is what a difference of nothing looks
-// like; default is what "agent run" does without flags, but for the budget.
+// like, the neighbour what any process does to the target that is as busy as the agent; default is what "agent run" does without flags, but for the budget.
 var Steps = []Step{
 	{Name: "off"},
 	{Name: "off again"},
+	{Name: "off, a busy neighbour", Neighbour: true},
 	{Name: "sockets", On: true, Precision: kernel.Sockets},
 	{Name: "linked", On: true, Precision: kernel.Linked},
 	{Name: "full", On: true, Precision: kernel.Full},
@@ -57,7 +59,8 @@ type bench struct {
 	dial   func() (*Closed, error)
 	window time.Duration
 	agent  *Agent
-	served int // requests answered since the agent attached
+	other  *Process // the neighbour
+	served int      // requests answered since the agent attached
 
 	startups map[string][]float64
 	lost     map[string]uint64
@@ -72,6 +75,15 @@ func (b *bench) move(to Step) error {
 		if err := b.leave(); err != nil {
 			return err
 		}
+	}
+	if b.other != nil && !to.Neighbour {
+		b.other.Stop()
+		b.other = nil
+	}
+	if to.Neighbour && b.other == nil {
+		var err error
+		b.other, err = b.stand.startNeighbour()
+		return err
 	}
 	if !to.On {
 		return nil
