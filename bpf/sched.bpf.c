@@ -75,7 +75,6 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 			t->off = now;
 			t->woken = 0;
 			t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
-			settle(c);
 			if (!t->flags)
 				sleep_event(c, now);
 		} else {

@@ -138,7 +138,7 @@ static __always_inline int transfer(struct target *c, struct sock *sk, int n, bo
 	endpoints(&s->e, sk);
 	if (!user_vector(&s->v, n) && n)
 		count(COUNT_PAYLOAD_UNREADABLE);
-	if (n && k->sniff) {
+	if (n && k->sniff && sent != k->inbound) { /* the client speaks: servers may send their settings before */
 		k->sniff--;
 		k->http2 = sniff_http2(k, s->v.base, sent);
 		if (k->http2)

@@ -170,10 +170,10 @@ static __always_inline void settle(struct target *c)
 	if (!t || !t->task)
 		return;
 	task = t->task;
-	t->task = 0;
 	context = user_u64(task + c->task_context);
 	if (!context)
-		return;
+		return; /* still being made: the thread was preempted in it */
+	t->task = 0;
 	bpf_map_update_elem(&tasks, &context, &task, BPF_ANY);
 	e = reserve(EVENT_COPY);
 	if (!e)

@@ -201,6 +201,9 @@ func (k *Kernel) Losses() []recording.Loss {
 	return out
 }
 
+// Full counts the events that found no room in the ring buffer.
+func (k *Kernel) Full() uint64 { return k.counter(bpf.SocketCounterCOUNT_RINGBUF_FULL) }
+
 func compare(a, b string) int {
 	if a < b {
 		return -1

@@ -45,6 +45,9 @@ func (b *llmBody) received(p protocol.Piece, at int64) {
 		return
 	}
 	d := b.response.Feed(p)
+	if !b.fact.Stream {
+		return // one answer: it has no first token
+	}
 	b.fact.Chunks += d.Tokens
 	for range d.Tokens {
 		if len(b.fact.Tokens) == MaxTokens {

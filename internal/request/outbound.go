@@ -231,7 +231,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 				l.add(connect, c.opened, at, c.peer.System, nil)
 			}
 		}
-	case l != nil && c.freeSince != 0 && c.lastUser != x.node && !t.idle(c, at):
+	case l != nil && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
 		from, to := t.waited(x.node, th, c.freeSince, at)
 		if to > from && !t.idleSince(c, from) && !t.gaps.within(l.Read, at) {
 			k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
@@ -252,9 +252,6 @@ func (c *outbound) madeFor(x *exchange) bool {
 	}
 	return c.opened >= x.node.top().wants()
 }
-
-// idle reports whether the connection was in use until now: then it cannot have been waited for.
-func (t *Tracker) idle(c *outbound, at int64) bool { return len(c.pending) > 1 }
 
 // idleSince reports whether another connection to the peer was free during the whole supposed
 // wait: then the wait was for something else.

@@ -22,8 +22,14 @@ func (w *Watcher) push(e *event.Event, raw []byte) {
 // release feeds the heart with everything that is old enough to be in order.
 func (w *Watcher) release() {
 	t := now().mono
+	full := w.kernel.Full()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if full != w.full {
+		w.full = full
+		w.tracker.Lost(w.released, t)
+	}
+	w.released = t
 	w.sequence.Release(t-request.Hold, w.tracker.Feed)
 	if w.joiner != nil {
 		w.joiner.Advance(t)

@@ -224,7 +224,7 @@ func (w *Watcher) publish() {
 	for _, p := range w.total.Pools().Now(now().mono) {
 		pools = append(pools, metrics.PoolState{
 			Service: w.service, System: p.Peer.System, Address: p.Peer.Address, Open: p.Open, InUse: p.InUse,
-			Limit: p.Limit, Pending: p.Pending, Timeouts: p.Timeouts, Creates: p.Creates,
+			Limit: p.Limit, Pending: p.Pending, Timeouts: -1, Creates: p.Creates,
 		})
 	}
 	last := w.slow.last

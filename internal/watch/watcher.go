@@ -55,6 +55,8 @@ type Watcher struct {
 	mu       sync.Mutex // of what follows: the heart and what it feeds
 	tracker  *request.Tracker
 	sequence request.Sequence
+	released int64  // when events were last released
+	full     uint64 // events that had found no room by then
 	router   *target.Router
 	pythons  map[uint32]*target.Python
 	total    *collect.Collector
@@ -109,6 +111,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	w.begin = now()
 	w.lowered = []step{{w.begin.mono, opts.Precision}}
+	w.released = w.begin.mono
 	w.memory = memory.NewSampler(w.begin.wall)
 	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late}, sink{w})
 	w.tracker.Steps(opts.Precision == kernel.Full)
@@ -168,6 +171,7 @@ func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
 		{What: "stage send", Why: "the wait for a slow client is not told apart from the rest yet"},
 		{What: "allocations by endpoint, memory hotspots", Why: "allocation stacks are not sampled yet"},
+		{What: "time-outs of pools", Why: "a wait that ends without a connection leaves nothing on the wire"},
 		{What: "off-CPU stacks", Why: "not sampled yet; the seconds are in the stages run_queue, gil_wait and blocked"},
 		{What: "bytes inside TLS", Why: "encrypted connections are seen as transfers only"},
 	}

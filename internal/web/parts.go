@@ -11,7 +11,7 @@ func pools(r *recording.Recording) []pool {
 	var out []pool
 	for _, p := range r.Pools {
 		v := pool{Peer: p.Peer, Class: peerClass(p.Peer), Address: p.Address, Unit: p.Unit, InUse: strconv.Itoa(p.InUseMax),
-			Open: strconv.Itoa(p.OpenMax), Basis: p.LimitBasis, Waiters: strconv.Itoa(p.WaitersMax), Timeouts: count(p.Timeouts)}
+			Open: strconv.Itoa(p.OpenMax), Basis: p.LimitBasis, Waiters: strconv.Itoa(p.WaitersMax)}
 		if v.Unit == "" {
 			v.Unit = "connections"
 		}

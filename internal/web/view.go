@@ -52,11 +52,11 @@ type segment struct {
 type call struct{ Peer, Operation, Count, PerRequest, P50, P95, Errors, Waited string }
 
 type pool struct {
-	Peer, Class, Address, Unit, InUse, Limit, Basis, Open, Waiters, Timeouts string
-	Fill                                                                     float64 // percent of the limit, or of what was open
-	Full                                                                     bool
-	Spark                                                                    template.HTML
-	Waits                                                                    []wait
+	Peer, Class, Address, Unit, InUse, Limit, Basis, Open, Waiters string
+	Fill                                                           float64 // percent of the limit, or of what was open
+	Full                                                           bool
+	Spark                                                          template.HTML
+	Waits                                                          []wait
 }
 
 type wait struct{ Endpoint, Share, P50, P95 string }

@@ -69,7 +69,9 @@ func (s *state) collectPools(e emitter) {
 			e.put(poolMax, float64(p.Limit), p.Service, p.name)
 		}
 		e.put(poolPending, float64(p.Pending), p.Service, p.name)
-		e.put(poolTimeouts, float64(p.Timeouts), p.Service, p.name)
+		if p.Timeouts >= 0 {
+			e.put(poolTimeouts, float64(p.Timeouts), p.Service, p.name)
+		}
 		e.put(poolCreates, float64(p.Creates), p.Service, p.name)
 	}
 }

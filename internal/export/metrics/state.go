@@ -18,7 +18,7 @@ type PoolState struct {
 	InUse    int    // of them
 	Limit    int    // 0: never reached, so not known
 	Pending  int    // contexts that wait
-	Timeouts int64  // waits that ended without a connection
+	Timeouts int64  // waits that ended without a connection; -1: not measured
 	Creates  int64  // connections made
 }
 
