@@ -19,7 +19,8 @@ const (
 
 // startNeighbour starts a process that has nothing to do with the target. What it adds to the
 // target's CPU is the machine's doing: cores that share caches or execution units, a host that
-// shares its cores. It says how much of the agent's price is that of any process as busy.
+// shares its cores. Where that is
+// clearly above "off again", as much of the agent's price is that of any process as busy.
 func (s *Stand) startNeighbour() (*Process, error) {
 	self, err := os.Executable()
 	if err != nil {
