@@ -60,7 +60,7 @@ func trapsPerRun(program string) float64 {
 	switch program {
 	case "copied", "made", "accepted":
 		return 2
-	case "enter_first", "enter_second", "loop", "grpc_call", "grpc_start", "grpc_sync":
+	case "enter_first", "enter_second", "loop", "task_init", "grpc_call", "grpc_start", "grpc_sync":
 		return 1
 	}
 	return 0
