@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -86,8 +88,8 @@ func Configure(c *cli.Context) error {
 	if err := yaml.Unmarshal(b, &values); err != nil {
 		return Wrong("configuration %s: %s", path, yaml.FormatError(err, false, true))
 	}
-	for name, value := range values {
-		if err := set(c, name, value); err != nil {
+	for _, name := range slices.Sorted(maps.Keys(values)) { // in order: of two errors always the same is told
+		if err := set(c, name, values[name]); err != nil {
 			return Wrong("configuration %s: %s: %w", path, name, err)
 		}
 	}
@@ -95,13 +97,8 @@ func Configure(c *cli.Context) error {
 }
 
 func set(c *cli.Context, name string, value any) error {
-	known := false
-	for _, f := range append(c.Command.Flags, c.App.Flags...) {
-		for _, n := range f.Names() {
-			known = known || n == name
-		}
-	}
-	if !known {
+	flag := find(c, name)
+	if flag == nil {
 		return fmt.Errorf("no flag of %s; see --help", c.Command.FullName())
 	}
 	if c.IsSet(name) {
@@ -110,10 +107,29 @@ func set(c *cli.Context, name string, value any) error {
 	list, many := value.([]any)
 	if !many {
 		list = []any{value}
+	} else if f, ok := flag.(cli.DocGenerationSliceFlag); !ok || !f.IsSliceFlag() {
+		return errors.New("it takes one value, not a list")
 	}
 	for _, v := range list {
-		if err := c.Set(name, fmt.Sprint(v)); err != nil {
-			return err
+		switch v.(type) {
+		case nil:
+			return errors.New("it has no value; give one or leave the line out")
+		case map[string]any, []any:
+			return errors.New("want a plain value, as the flag has it")
+		}
+		text := fmt.Sprint(v)
+		if err := c.Set(flag.Names()[0], text); err != nil { // an alias has a value of its own
+			return fmt.Errorf("%q: %w", text, err)
+		}
+	}
+	return nil
+}
+
+// find returns the flag of that name or alias, nil where there is none.
+func find(c *cli.Context, name string) cli.Flag {
+	for _, f := range slices.Concat(c.Command.Flags, c.App.Flags) {
+		if slices.Contains(f.Names(), name) {
+			return f
 		}
 	}
 	return nil
