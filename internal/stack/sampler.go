@@ -277,6 +277,22 @@ func (s *Sampler) Lost() map[string]uint64 {
 	return lost
 }
 
+// RunSeconds is the CPU time that sampling took from the watched processes, in seconds: their
+// threads are unwound where they run. It is 0 unless the kernel keeps run times (see
+// ebpf.EnableStats).
+func (s *Sampler) RunSeconds() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil || s.entry.objects.SampleCpu == nil {
+		return 0
+	}
+	stats, err := s.entry.objects.SampleCpu.Stats()
+	if err != nil {
+		return 0
+	}
+	return stats.Runtime.Seconds()
+}
+
 // Received is how many stacks came out of the kernel.
 func (s *Sampler) Received() uint64 { return s.received.Load() }
 

@@ -164,15 +164,17 @@ func (w *Watcher) overhead(first, last readings, c *collect.Collector) recording
 		return o
 	}
 	programs, traps := last.cost.Programs-first.cost.Programs, last.cost.Traps-first.cost.Traps
+	stacks := last.stacks - first.stacks
+	spent := programs + traps + stacks
 	used := last.targetCPU - first.targetCPU
-	if used > programs+traps {
-		o.TargetRatio = (programs + traps) / (used - programs - traps)
+	if used > spent {
+		o.TargetRatio = spent / (used - spent)
 	}
 	if n := c.Requests(); n > 0 {
-		o.SecondsPerRequest = (programs + traps) / float64(n)
+		o.SecondsPerRequest = spent / float64(n)
 	}
-	o.Basis = fmt.Sprintf("run time of the BPF programs in the target's threads (%.3f s) and traps at %.2f µs each (%.3f s), of %.1f s CPU",
-		programs, last.cost.TrapPrice*1e6, traps, used)
+	o.Basis = fmt.Sprintf("run time of the BPF programs in the target's threads (%.3f s), traps at %.2f µs each (%.3f s) and unwinding of stacks (%.3f s), of %.1f s CPU",
+		programs, last.cost.TrapPrice*1e6, traps, stacks, used)
 	return o
 }
 

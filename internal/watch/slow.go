@@ -30,6 +30,7 @@ func now() moment {
 type readings struct {
 	at        moment
 	cost      kernel.Cost
+	stacks    float64 // seconds that unwinding took from the target
 	targetCPU float64 // seconds
 	agentCPU  float64
 	hostBusy  float64 // seconds of all CPUs
@@ -117,6 +118,9 @@ func (w *Watcher) read(ctx context.Context) readings {
 	tick, err := w.memory.Sample(w.pids())
 	r.targetCPU = w.memory.CPUSeconds()
 	r.agentCPU = ownCPU()
+	if w.sampling() {
+		r.stacks = w.sampler.RunSeconds()
+	}
 	if times, err := cpu.TimesWithContext(ctx, false); err == nil && len(times) == 1 {
 		c := times[0]
 		r.hostBusy = c.User + c.System + c.Nice + c.Irq + c.Softirq + c.Steal
@@ -199,14 +203,20 @@ func (w *Watcher) losses() []recording.Loss {
 	out = append(out,
 		recording.Loss{Source: "heart", Reason: "event came too late to be put in order", Count: w.sequence.Late},
 		recording.Loss{Source: "heart", Reason: "call that belongs to no request", Count: w.tracker.Orphans()})
-	sampling := w.sampler != nil && w.stackWhy == "" // a sampler that loads answers nothing
 	w.mu.Unlock()
-	if sampling {
+	if w.sampling() {
 		for reason, n := range w.sampler.Lost() {
 			out = append(out, recording.Loss{Source: "stacks", Reason: reason, Count: n})
 		}
 	}
 	return out
+}
+
+// sampling reports whether stacks are sampled now.
+func (w *Watcher) sampling() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sampler != nil && w.stackWhy == ""
 }
 
 // publish hands the slow figures to the metrics.
