@@ -24,7 +24,7 @@ test: ## set up what the tests need and run them all (as root, to test the kerne
 	$(GO) vet ./...
 	$(GO) test -timeout 20m ./...
 
-bench: ## paired A/B benchmarks; results with the machine they come from in .ci/bench
+bench: ## paired A/B benchmarks and truth tables; results in internal/truth/RESULTS.md
 	@.ci/setup
 	.ci/bench/run
 
