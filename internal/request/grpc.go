@@ -24,6 +24,8 @@ import (
 type stub struct {
 	wishes  []wish
 	started []*started
+	open    int // streams under way, of all channels
+	seen    seenLimit
 }
 
 type wish struct {
@@ -39,6 +41,7 @@ type started struct {
 	node   *node
 	method string
 	print  string // first bytes of the message
+	open   int    // streams under way when it started
 }
 
 const (
@@ -92,7 +95,7 @@ func cString(b []byte) string {
 func (t *Tracker) onGRPCStart(e *event.Event) {
 	s := t.stub(e.PID)
 	n := t.contexts.at(e.PID, e.Context)
-	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)])}
+	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), open: s.open}
 	if i := s.wishOf(n); i >= 0 {
 		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
 		s.wishes = slices.Delete(s.wishes, i, i+1)
@@ -255,18 +258,54 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	}
 	t.attach(s.x)
 	t.streamWait(c, s, k)
+	stub := t.stub(c.pid)
+	stub.open++
+	stub.seen.grow(stub.open)
 	t.connection(c, s.sent, Busy, s.x.live)
 	k.node.didIO(e.Time)
 }
 
+// seenLimit infers the limit of streams from practice, for channels whose SETTINGS were sent
+// before we came: so many were open at most, and calls that started while as many were open
+// waited, nearly all of them, until one of those had ended.
+type seenLimit struct {
+	most             int // streams ever open together
+	starts, deferred int // calls that started with as many open, and those that had to wait
+}
+
+const (
+	leastDeferred  = 5   // waits seen before a limit is believed in
+	deferredShare  = 0.8 // of the starts
+	clearlyWaiting = 1_000_000
+)
+
+func (l *seenLimit) grow(open int) {
+	if open > l.most {
+		*l = seenLimit{most: open}
+	}
+}
+
+// judge takes a start and says whether its wait was one for a free stream.
+func (l *seenLimit) judge(open int, wait int64, ended bool) bool {
+	if l.most == 0 || open < l.most {
+		return false
+	}
+	l.starts++
+	if wait < clearlyWaiting || !ended {
+		return false
+	}
+	l.deferred++
+	return l.deferred > leastDeferred && float64(l.deferred) >= deferredShare*float64(l.starts)
+}
+
 // streamWait claims the time between start and HEADERS as a wait for a free stream where the
-// server's limit was reached, or, where the limit is not known, where a stream ended meanwhile.
+// limit was reached: the server's own, or where that was not seen, the one of practice.
 func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 	wait := s.sent - k.at
 	ch := c.channel
 	full := ch.limit > 0 && len(ch.streams) >= ch.limit
 	if ch.limit == 0 {
-		full = ch.lastEnd > k.at && wait > int64(1e6)
+		full = t.stub(c.pid).seen.judge(k.open, wait, ch.lastEnd > k.at)
 	}
 	if !full || wait < minStreamWait || ch.lastEnd < k.at || t.gaps.within(k.at, s.sent) || s.x.live != nil && t.gaps.within(s.x.live.Read, s.sent) {
 		return
@@ -342,6 +381,9 @@ func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed strin
 		s.x.call.Error = failed
 	}
 	s.x.node.didIO(e.Time)
+	if stub := t.grpc[c.pid]; stub != nil {
+		stub.open = max(0, stub.open-1)
+	}
 	t.complete(s.x)
 	t.connection(c, e.Time, Free, s.x.live)
 }
