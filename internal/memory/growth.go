@@ -16,6 +16,10 @@ const (
 const (
 	minTicks = 30
 
+	// A leak is claimed from this many readings on: in half a minute an API that has just been
+	// put under load fills caches and buffers, and that looks like one.
+	minLeakTicks = 60
+
 	// The beginning is left out: imports, caches and connection pools fill there.
 	warmUpShare  = .2
 	warmUpAtMost = 60 // seconds
@@ -43,7 +47,7 @@ const (
 // variance (Bartlett weights, lag 4(n/100)^(2/9)). With ρ = 1 the slope is the mean of the
 // steps, and the interval that of a random walk's drift.
 //
-// "grows" needs the interval above zero and growth that goes on: when the second half grows
+// "grows" needs the interval above zero at least 60 ticks, and growth that goes on: when the second half grows
 // less than half as fast as the first, it may be a cache that fills, and the verdict is that the
 // window is too short. So it is when the interval holds zero, but also growth that would
 // matter.
@@ -51,6 +55,7 @@ func Growth(ticks []recording.MemoryTick) (*recording.Estimate, string) {
 	if len(ticks) < minTicks {
 		return nil, TooShort
 	}
+	enough := len(ticks) >= minLeakTicks
 	ticks = afterWarmUp(ticks)
 	x, y := make([]float64, len(ticks)), make([]float64, len(ticks))
 	var mean float64
@@ -66,7 +71,7 @@ func Growth(ticks []recording.MemoryTick) (*recording.Estimate, string) {
 	e := &recording.Estimate{Estimate: slope, Low: slope - margin, High: slope + margin}
 	switch {
 	case e.Low > 0 && slope*span >= minGrowth:
-		if slowsDown(x, y) {
+		if !enough || slowsDown(x, y) {
 			return e, TooShort
 		}
 		return e, Grows
