@@ -2,9 +2,9 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"strings"
 
@@ -35,8 +35,9 @@ func watchFlags() []cli.Flag {
 	)
 }
 
-// watchOptions reads them. The closers end the files that they opened.
-func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, closers []io.Closer, err error) {
+// watchOptions reads them. The outputs, if any, are the caller's to keep and close, also after
+// an error.
+func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, outputs []*output, err error) {
 	if c.String("target") == "" {
 		return o, nil, command.Wrong("--target is missing: name the port of the service, as in --target :8000")
 	}
@@ -56,6 +57,9 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, closers []
 	if o.Budget, err = share(c.String("overhead-budget")); err != nil {
 		return o, nil, err
 	}
+	if o.CPUHz < 0 {
+		return o, nil, command.Wrong("--cpu-hz %d: give the samples a second, as 97, or 0 for none", o.CPUHz)
+	}
 	for _, f := range []struct {
 		flag string
 		to   *io.Writer
@@ -64,14 +68,14 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, closers []
 		if path == "" {
 			continue
 		}
-		file, err := os.Create(path)
+		file, err := createOutput(path)
 		if err != nil {
-			return o, closers, command.NotAllowed(err)
+			return o, outputs, command.NotAllowed(fmt.Errorf("--%s: %w", f.flag, err))
 		}
 		*f.to = file
-		closers = append(closers, file)
+		outputs = append(outputs, file)
 	}
-	return o, closers, nil
+	return o, outputs, nil
 }
 
 // share reads "2%" or "0.02".
@@ -81,17 +85,14 @@ func share(s string) (float64, error) {
 	if percent {
 		v /= 100
 	}
-	if err != nil || v < 0 || v > 1 {
+	if err != nil || !(v >= 0 && v <= 1) { // no number, "nan", is neither
 		return 0, command.Wrong("--overhead-budget %q: give a share of the target's CPU, as 2%% or 0.02", s)
 	}
 	return v, nil
 }
 
-// explain gives an error of attaching its exit code, and says what to do.
+// explain gives an error of attaching its exit code.
 func explain(err error) error {
-	if errors.Is(err, kernel.ErrNotPermitted) || errors.Is(err, kernel.ErrNotSupported) {
-		return command.NotAllowed(err)
-	}
 	var e *command.Error
 	if errors.As(err, &e) {
 		return err

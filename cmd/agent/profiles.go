@@ -2,31 +2,45 @@ package main
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/ragscope/ragscope/internal/command"
 	"github.com/ragscope/ragscope/internal/export/pyroscope"
 )
 
 // pushEvery is Pyroscope's usual interval.
 const pushEvery = 15 * time.Second
 
+// ownName is the agent's service name in Pyroscope.
+const ownName = "ragscope.agent"
+
+// checkPyroscope says whether a URL, if there is one, can be that of a server.
+func checkPyroscope(url string) error {
+	if url == "" {
+		return nil
+	}
+	if _, err := pyroscope.New(pyroscope.Options{URL: url, Service: ownName}); err != nil {
+		return command.Wrong("--pyroscope: %w", err)
+	}
+	return nil
+}
+
 // pushProfiles pushes the target's CPU profiles, and the agent's own, until ctx ends.
-func pushProfiles(ctx context.Context, g *errgroup.Group, url string, w *started, log *slog.Logger) (stop func(), err error) {
+func pushProfiles(ctx context.Context, g *errgroup.Group, url string, w *started) (stop func(), err error) {
 	stop = func() {}
 	tally := w.Tally()
 	if tally == nil {
-		log.Warn("nothing is pushed to Pyroscope: CPU stacks are switched off")
+		w.log.Warn("nothing is pushed to Pyroscope: CPU stacks are switched off")
 		return stop, nil
 	}
-	client, err := pyroscope.New(pyroscope.Options{URL: url, Service: w.Target().Service, Logger: log})
+	client, err := pyroscope.New(pyroscope.Options{URL: url, Service: w.Target().Service, Logger: w.log})
 	if err != nil {
-		return stop, err
+		return stop, command.Wrong("--pyroscope: %w", err)
 	}
-	if stop, err = pyroscope.StartSelf(url, "ragscope.agent"); err != nil {
-		return func() {}, err
+	if stop, err = pyroscope.StartSelf(url, ownName); err != nil {
+		return func() {}, command.Wrong("--pyroscope: %w", err)
 	}
 	g.Go(func() error { client.Run(ctx); return nil })
 	g.Go(func() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -36,26 +35,45 @@ func recordAction(c *cli.Context) error {
 		return command.Wrong("--duration %s: give a time above 0, as 60s", c.Duration("duration"))
 	}
 	out := c.Path("out")
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return command.NotAllowed(fmt.Errorf("--out: %w", err))
-	}
-	w, log, err := start(c, nil)
+	undo := func() {}
+	w, err := start(c, nil, func() (err error) {
+		if undo, err = makeFolder(out); err != nil {
+			return command.NotAllowed(fmt.Errorf("--out: %w", err))
+		}
+		return nil
+	})
 	if err != nil {
+		undo()
 		return err
 	}
-	defer w.close(log)
+	defer w.close()
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("duration"))
 	defer cancel()
 	if err := w.Run(ctx); err != nil {
 		return command.NotAllowed(err)
 	}
 	rec := w.Recording()
-	if err := errors.Join(writeFacts(w, rec, out), w.FlushRequests()); err != nil {
+	if err := w.Ready(); err != nil {
+		w.log.Warn("the target had ended", "error", err)
+		rec.NotMeasured = append(rec.NotMeasured, recording.NotMeasured{
+			What: "the last part of the time", Why: "the target ended before the recording did, and did not come back",
+		})
+	}
+	summary(c.App.Writer, rec) // also where the files cannot be written
+	if err := writeAll(w, rec, out); err != nil {
 		return command.NotAllowed(err)
 	}
-	summary(c.App.Writer, rec)
 	fmt.Fprintf(c.App.Writer, "\n%s\n", filepath.Join(out, "recording.json"))
 	return nil
+}
+
+// writeAll writes what was seen. One file that fails does not take the others with it.
+func writeAll(w *started, rec *recording.Recording, out string) error {
+	requests := w.FlushRequests()
+	if requests == nil {
+		requests = w.keep()
+	}
+	return errors.Join(writeFacts(w, rec, out), requests)
 }
 
 // writeFacts writes the recording and, where stacks were sampled, the flame graphs.

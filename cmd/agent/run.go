@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -36,65 +35,127 @@ func runCommand() *cli.Command {
 	}
 }
 
-// started is a watcher and everything to be closed with it.
+// started is a watcher and the files that it writes.
 type started struct {
 	*watch.Watcher
-	closers []io.Closer
+	outputs []*output
+	log     *slog.Logger
 }
 
-func (s *started) close(log *slog.Logger) {
+func (s *started) close() {
 	s.Close()
-	for _, c := range s.closers {
-		if err := c.Close(); err != nil {
+	closeAll(s.outputs, s.log)
+}
+
+// keep gives the files their names.
+func (s *started) keep() error {
+	var errs []error
+	for _, o := range s.outputs {
+		errs = append(errs, o.keep())
+	}
+	return errors.Join(errs...)
+}
+
+func closeAll(outputs []*output, log *slog.Logger) {
+	for _, o := range outputs {
+		if err := o.Close(); err != nil {
 			log.Warn("close output", "error", err)
 		}
 	}
 }
 
-// start attaches as the flags say.
-func start(c *cli.Context, m *metrics.Metrics) (*started, *slog.Logger, error) {
-	if err := command.Configure(c); err != nil {
-		return nil, nil, err
-	}
+// start attaches as the flags say. When they are right, and before it touches the target, it
+// calls ready, which checks what else the command needs of the environment.
+func start(c *cli.Context, m *metrics.Metrics, ready func() error) (*started, error) {
 	log, err := command.Logger(c, os.Stderr)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	opts, closers, err := watchOptions(c, log)
+	opts, outputs, err := watchOptions(c, log)
+	if err == nil {
+		err = ready()
+	}
 	if err != nil {
-		return nil, log, err
+		closeAll(outputs, log)
+		return nil, err
 	}
 	opts.Metrics = m
 	begin := time.Now()
 	w, err := watch.Start(c.Context, opts)
 	if err != nil {
-		return nil, log, explain(err)
+		closeAll(outputs, log)
+		return nil, explain(err)
 	}
 	t := w.Target()
 	log.Info("attached", "service", t.Service, "address", t.Address, "runtime", t.Runtime, "pids", t.PIDs, "seconds", time.Since(begin).Seconds())
-	return &started{w, closers}, log, nil
+	return &started{w, outputs, log}, nil
 }
 
 func runAction(c *cli.Context) error {
-	listener, err := net.Listen("tcp", c.String("listen"))
-	if err != nil {
-		return command.NotAllowed(fmt.Errorf("--listen %s: %w: stop what uses it or choose another port", c.String("listen"), err))
-	}
-	defer listener.Close()
+	var listener net.Listener
 	m := metrics.New()
-	w, log, err := start(c, m)
+	w, err := start(c, m, func() (err error) {
+		if err := checkPyroscope(c.String("pyroscope")); err != nil {
+			return err
+		}
+		listener, err = net.Listen("tcp", c.String("listen"))
+		if err != nil {
+			return command.NotAllowed(fmt.Errorf("--listen %s: %w: stop what uses it or choose another port", c.String("listen"), err))
+		}
+		return nil
+	})
+	if listener != nil {
+		defer listener.Close()
+	}
 	if err != nil {
 		return err
 	}
-	defer w.close(log)
+	defer w.close()
+	if err := w.keep(); err != nil { // from now on it grows under its name
+		return command.NotAllowed(err)
+	}
+	g, ctx := errgroup.WithContext(c.Context)
+	if url := c.String("pyroscope"); url != "" {
+		stop, err := pushProfiles(ctx, g, url, w)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	g.Go(func() error { return w.Run(ctx) })
+	g.Go(func() error { flushRequests(ctx, w); return nil })
+	serve(ctx, g, listener, m, w)
+	if err := errors.Join(g.Wait(), w.FlushRequests()); err != nil {
+		return command.NotAllowed(err)
+	}
+	return nil
+}
+
+// flushRequests lets those who follow the --requests file see its lines soon, until ctx ends. A
+// full disk ends the file, not the daemon.
+func flushRequests(ctx context.Context, w *started) {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			if err := w.FlushRequests(); err != nil {
+				w.log.Error("no more lines are written to --requests", "error", err)
+				return
+			}
+		}
+	}
+}
+
+// serve answers at listener until ctx ends.
+func serve(ctx context.Context, g *errgroup.Group, listener net.Listener, m *metrics.Metrics, w *started) {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", m.Handler())
 	mux.Handle("/", web.New(w))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	log.Info("serving", "metrics", "http://"+listener.Addr().String()+"/metrics", "pages", "http://"+listener.Addr().String()+"/")
-
-	g, ctx := errgroup.WithContext(c.Context)
-	g.Go(func() error { return w.Run(ctx) })
+	w.log.Info("serving", "metrics", "http://"+listener.Addr().String()+"/metrics", "pages", "http://"+listener.Addr().String()+"/")
 	g.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -105,14 +166,10 @@ func runAction(c *cli.Context) error {
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		return server.Shutdown(end)
-	})
-	if url := c.String("pyroscope"); url != "" {
-		stop, err := pushProfiles(ctx, g, url, w, log)
-		if err != nil {
-			return command.Wrong("--pyroscope: %w", err)
+		if err := server.Shutdown(end); err != nil { // somebody reads slowly, or waits for a window
+			w.log.Warn("answers were cut off", "error", err)
+			return server.Close()
 		}
-		defer stop()
-	}
-	return g.Wait()
+		return nil
+	})
 }
