@@ -43,6 +43,7 @@ type GRPCThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	GRPCMapCandidates = "candidates"
 	GRPCMapCounters   = "counters"
 	GRPCMapEvents     = "events"
 	GRPCMapTargets    = "targets"
@@ -104,11 +105,12 @@ type GRPCProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type GRPCMapSpecs struct {
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Targets  *ebpf.MapSpec `ebpf:"targets"`
-	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
-	Threads  *ebpf.MapSpec `ebpf:"threads"`
+	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Targets    *ebpf.MapSpec `ebpf:"targets"`
+	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // GRPCVariableSpecs contains global variables before they are loaded into the kernel.
@@ -137,15 +139,17 @@ func (o *GRPCObjects) Close() error {
 //
 // It can be passed to LoadGRPCObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GRPCMaps struct {
-	Counters *ebpf.Map `ebpf:"counters"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Targets  *ebpf.Map `ebpf:"targets"`
-	Tasks    *ebpf.Map `ebpf:"tasks"`
-	Threads  *ebpf.Map `ebpf:"threads"`
+	Candidates *ebpf.Map `ebpf:"candidates"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Targets    *ebpf.Map `ebpf:"targets"`
+	Tasks      *ebpf.Map `ebpf:"tasks"`
+	Threads    *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *GRPCMaps) Close() error {
 	return _GRPCClose(
+		m.Candidates,
 		m.Counters,
 		m.Events,
 		m.Targets,

@@ -43,6 +43,7 @@ type PythonThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	PythonMapCandidates   = "candidates"
 	PythonMapCounters     = "counters"
 	PythonMapEvents       = "events"
 	PythonMapTargets      = "targets"
@@ -112,11 +113,12 @@ type PythonProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type PythonMapSpecs struct {
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Targets  *ebpf.MapSpec `ebpf:"targets"`
-	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
-	Threads  *ebpf.MapSpec `ebpf:"threads"`
+	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Targets    *ebpf.MapSpec `ebpf:"targets"`
+	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // PythonVariableSpecs contains global variables before they are loaded into the kernel.
@@ -145,15 +147,17 @@ func (o *PythonObjects) Close() error {
 //
 // It can be passed to LoadPythonObjects or ebpf.CollectionSpec.LoadAndAssign.
 type PythonMaps struct {
-	Counters *ebpf.Map `ebpf:"counters"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Targets  *ebpf.Map `ebpf:"targets"`
-	Tasks    *ebpf.Map `ebpf:"tasks"`
-	Threads  *ebpf.Map `ebpf:"threads"`
+	Candidates *ebpf.Map `ebpf:"candidates"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Targets    *ebpf.Map `ebpf:"targets"`
+	Tasks      *ebpf.Map `ebpf:"tasks"`
+	Threads    *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *PythonMaps) Close() error {
 	return _PythonClose(
+		m.Candidates,
 		m.Counters,
 		m.Events,
 		m.Targets,

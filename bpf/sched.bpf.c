@@ -12,9 +12,7 @@
 
 static __always_inline bool watched(struct task_struct *t)
 {
-	u32 tgid = t->tgid;
-
-	return bpf_map_lookup_elem(&targets, &tgid) != 0;
+	return target_of(t->tgid) != 0;
 }
 
 /* What the thread sleeps in, from the registers of its system call. */
@@ -63,12 +61,15 @@ static __always_inline void sleep_event(struct target *c, u64 now)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-	u64 now = bpf_ktime_get_ns();
-	u32 tgid = prev->tgid;
-	struct target *c = bpf_map_lookup_elem(&targets, &tgid);
+	struct target *c = target_of(prev->tgid);
+	bool to = watched(next);
 	struct thread *t;
 	struct event *e;
+	u64 now;
 
+	if (!c && !to)
+		return 0;
+	now = bpf_ktime_get_ns();
 	if (c) {
 		t = bpf_task_storage_get(&threads, prev, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 		if (t) {
@@ -82,7 +83,7 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 		}
 		add(COUNT_SPENT_NS, bpf_ktime_get_ns() - now);
 	}
-	if (!watched(next))
+	if (!to)
 		return 0;
 	t = bpf_task_storage_get(&threads, next, 0, 0);
 	if (!t || !t->off)

@@ -43,6 +43,7 @@ type SchedThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	SchedMapCandidates   = "candidates"
 	SchedMapCounters     = "counters"
 	SchedMapEvents       = "events"
 	SchedMapTargets      = "targets"
@@ -102,11 +103,12 @@ type SchedProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SchedMapSpecs struct {
-	Counters *ebpf.MapSpec `ebpf:"counters"`
-	Events   *ebpf.MapSpec `ebpf:"events"`
-	Targets  *ebpf.MapSpec `ebpf:"targets"`
-	Tasks    *ebpf.MapSpec `ebpf:"tasks"`
-	Threads  *ebpf.MapSpec `ebpf:"threads"`
+	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Targets    *ebpf.MapSpec `ebpf:"targets"`
+	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // SchedVariableSpecs contains global variables before they are loaded into the kernel.
@@ -135,15 +137,17 @@ func (o *SchedObjects) Close() error {
 //
 // It can be passed to LoadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SchedMaps struct {
-	Counters *ebpf.Map `ebpf:"counters"`
-	Events   *ebpf.Map `ebpf:"events"`
-	Targets  *ebpf.Map `ebpf:"targets"`
-	Tasks    *ebpf.Map `ebpf:"tasks"`
-	Threads  *ebpf.Map `ebpf:"threads"`
+	Candidates *ebpf.Map `ebpf:"candidates"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Targets    *ebpf.Map `ebpf:"targets"`
+	Tasks      *ebpf.Map `ebpf:"tasks"`
+	Threads    *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *SchedMaps) Close() error {
 	return _SchedClose(
+		m.Candidates,
 		m.Counters,
 		m.Events,
 		m.Targets,

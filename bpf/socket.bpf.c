@@ -149,11 +149,12 @@ static __always_inline int transfer(struct target *c, struct sock *sk, int n, bo
 
 static __always_inline int timed_transfer(struct sock *sk, int n, bool sent)
 {
-	u64 start = bpf_ktime_get_ns();
 	struct target *c = current_target();
+	u64 start;
 
 	if (!c || n < 0 || !is_tcp(sk))
 		return 0;
+	start = bpf_ktime_get_ns();
 	transfer(c, sk, n, sent);
 	add(COUNT_SPENT_NS, bpf_ktime_get_ns() - start);
 	return 0;

@@ -187,6 +187,7 @@ type SocketThread struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	SocketMapCandidates      = "candidates"
 	SocketMapConns           = "conns"
 	SocketMapCounters        = "counters"
 	SocketMapEvents          = "events"
@@ -260,14 +261,15 @@ type SocketProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketMapSpecs struct {
-	Conns     *ebpf.MapSpec `ebpf:"conns"`
-	Counters  *ebpf.MapSpec `ebpf:"counters"`
-	Events    *ebpf.MapSpec `ebpf:"events"`
-	Ports     *ebpf.MapSpec `ebpf:"ports"`
-	Scratches *ebpf.MapSpec `ebpf:"scratches"`
-	Targets   *ebpf.MapSpec `ebpf:"targets"`
-	Tasks     *ebpf.MapSpec `ebpf:"tasks"`
-	Threads   *ebpf.MapSpec `ebpf:"threads"`
+	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Conns      *ebpf.MapSpec `ebpf:"conns"`
+	Counters   *ebpf.MapSpec `ebpf:"counters"`
+	Events     *ebpf.MapSpec `ebpf:"events"`
+	Ports      *ebpf.MapSpec `ebpf:"ports"`
+	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Targets    *ebpf.MapSpec `ebpf:"targets"`
+	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
+	Threads    *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // SocketVariableSpecs contains global variables before they are loaded into the kernel.
@@ -301,18 +303,20 @@ func (o *SocketObjects) Close() error {
 //
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketMaps struct {
-	Conns     *ebpf.Map `ebpf:"conns"`
-	Counters  *ebpf.Map `ebpf:"counters"`
-	Events    *ebpf.Map `ebpf:"events"`
-	Ports     *ebpf.Map `ebpf:"ports"`
-	Scratches *ebpf.Map `ebpf:"scratches"`
-	Targets   *ebpf.Map `ebpf:"targets"`
-	Tasks     *ebpf.Map `ebpf:"tasks"`
-	Threads   *ebpf.Map `ebpf:"threads"`
+	Candidates *ebpf.Map `ebpf:"candidates"`
+	Conns      *ebpf.Map `ebpf:"conns"`
+	Counters   *ebpf.Map `ebpf:"counters"`
+	Events     *ebpf.Map `ebpf:"events"`
+	Ports      *ebpf.Map `ebpf:"ports"`
+	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Targets    *ebpf.Map `ebpf:"targets"`
+	Tasks      *ebpf.Map `ebpf:"tasks"`
+	Threads    *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *SocketMaps) Close() error {
 	return _SocketClose(
+		m.Candidates,
 		m.Conns,
 		m.Counters,
 		m.Events,

@@ -111,6 +111,9 @@ func (k *Kernel) Watch(pid int, python *target.Python) error {
 	if err := k.maps["targets"].Put(uint32(pid), describe(python, k.precision)); err != nil {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
+	if err := k.candidate(pid, true); err != nil {
+		return fmt.Errorf("watch process %d: %w", pid, err)
+	}
 	if old := k.processes[pid]; old != nil {
 		old.close()
 	}
@@ -149,6 +152,9 @@ func (k *Kernel) Unwatch(pid int) {
 		delete(k.processes, pid)
 	}
 	_ = k.maps["targets"].Delete(uint32(pid)) // gone already is as good
+	if err := k.candidate(pid, false); err != nil {
+		k.log.Debug("a process that has ended is still looked up", "pid", pid, "error", err)
+	}
 }
 
 func (k *Kernel) attach(pid int, a *attachment) {
@@ -219,4 +225,28 @@ func (k *Kernel) ServePort(port uint16) error {
 		return fmt.Errorf("watch port %d: %w", port, err)
 	}
 	return nil
+}
+
+// candidate sets or clears the bit of a process in front of the look-up of targets. Two watched
+// processes may share a bit, so it is cleared only when no other has it.
+func (k *Kernel) candidate(pid int, on bool) error {
+	const bits = 32768 // CANDIDATES of maps.h
+	word, mask := uint32(pid)/64%(bits/64), uint64(1)<<(uint32(pid)%64)
+	if !on {
+		for other := range k.processes {
+			if other != pid && other%bits == pid%bits {
+				return nil
+			}
+		}
+	}
+	var value uint64
+	if err := k.maps["candidates"].Lookup(word, &value); err != nil {
+		return err
+	}
+	if on {
+		value |= mask
+	} else {
+		value &^= mask
+	}
+	return k.maps["candidates"].Put(word, value)
 }
