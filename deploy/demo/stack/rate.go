@@ -20,8 +20,8 @@ const (
 	rateFactor   = 1.6             // from step to step
 	stepLength   = 3 * time.Second // of load at one rate
 	enoughCPU    = 0.70            // of all cores
-	kneeFactor   = 3               // p95 grown by this, and to …
-	kneeLeast    = 5 * time.Second // … this: an answer that is generated takes a second or two by itself
+	kneeFactor   = 1.5             // p95 grown by this, and to …
+	kneeLeast    = 4 * time.Second // … this: an answer that is generated takes a second or two by itself
 	primeTime    = 10 * time.Second
 	baselinePart = 0.6 // of the capacity found
 	lastRate     = 2000.0
@@ -111,7 +111,7 @@ func enough(seen []observation) string {
 		return fmt.Sprintf("the CPU is %.0f %% busy", 100*last.busy)
 	case last.done < 0.8*last.rate-1:
 		return fmt.Sprintf("only %.1f req/s are answered", last.done)
-	case last.p95 > kneeLeast && last.p95 > kneeFactor*first.p95:
+	case last.p95 > kneeLeast && float64(last.p95) > kneeFactor*float64(first.p95):
 		return fmt.Sprintf("p95 has grown from %s to %s", first.p95, last.p95)
 	}
 	return ""
