@@ -18,6 +18,7 @@ type node struct {
 // A step is one stretch in which a thread ran a context without leaving it. end is 0 while
 // it runs.
 type step struct {
+	by           *thread
 	start, end   int64
 	turn, endsIn uint32 // the loop's turn at start and end
 	slept        int64  // when the loop had last gone to sleep, at start
@@ -117,6 +118,17 @@ func (n *node) detach() {
 		p.kids = slices.DeleteFunc(p.kids, func(k *node) bool { return k == n })
 	}
 	n.parent, n.live = nil, nil
+}
+
+// stepOf returns the thread's newest step of the context. A context may run on two threads at
+// once: anyio enters the one that it makes for a worker on the event loop first.
+func (n *node) stepOf(th *thread) *step {
+	for i := len(n.steps) - 1; i >= 0; i-- {
+		if n.steps[i].by == th {
+			return &n.steps[i]
+		}
+	}
+	return nil
 }
 
 func (n *node) begin(s step) {

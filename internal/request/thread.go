@@ -43,7 +43,7 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	}
 	th.current, th.address, th.since = n, address, at
 	handed := n.handedOver()
-	n.begin(step{start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
+	n.begin(step{by: th, start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
 	if l := n.owner(); l != nil {
 		l.runsOn(th)
 		l.resumed(th, at)
@@ -73,8 +73,8 @@ func (t *Tracker) pause(th *thread, at int64) {
 		th.cuts = append(th.cuts, cut{off: th.asleep, on: at, woken: at})
 		th.asleep = 0
 	}
-	if k := len(n.steps); k > 0 && n.steps[k-1].end == 0 {
-		n.steps[k-1].end, n.steps[k-1].endsIn = at, th.turn
+	if s := n.stepOf(th); s != nil && s.end == 0 {
+		s.end, s.endsIn = at, th.turn
 	}
 	if l := n.owner(); l != nil {
 		l.left(th)
@@ -96,8 +96,8 @@ func (t *Tracker) split(th *thread, at int64) {
 	if l := n.owner(); l != nil {
 		l.runsOn(th)
 	}
-	if k := len(n.steps); k > 0 {
-		n.steps[k-1].end = 0
+	if s := n.stepOf(th); s != nil {
+		s.end = 0
 	}
 }
 
