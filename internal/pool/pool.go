@@ -191,7 +191,7 @@ func (q *pool) waited(c request.Connection) {
 	w.Waited++
 	w.Observe(float64(c.End-c.Time) / 1e9)
 	if q.key.streams {
-		q.seenLimit = max(q.seenLimit, q.inUse)
+		q.seenLimit = max(q.seenLimit, q.inUseMax) // the stream that was waited for has just ended
 	} else {
 		q.seenLimit = max(q.seenLimit, len(q.open))
 	}
@@ -265,6 +265,8 @@ func (q *pool) limit() (n int, basis string) {
 	switch {
 	case q.key.streams && q.toldLimit > 0:
 		return q.toldLimit * max(1, len(q.open)), "the server's MAX_CONCURRENT_STREAMS"
+	case q.seenLimit > 0 && q.key.streams:
+		return q.seenLimit, "in use at most, while others waited"
 	case q.seenLimit > 0 && len(q.pids) > 1:
 		return q.seenLimit, fmt.Sprintf("open while others waited, %d processes together", len(q.pids))
 	case q.seenLimit > 0:

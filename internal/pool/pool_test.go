@@ -95,7 +95,7 @@ func TestLimit(t *testing.T) {
 		"two processes":            {second(newStory().opened(0, 1)).opened(0, 2).busy(1, 1, "a").waited(1.5, 2, 1, "b"), 2, "open while others waited, 2 processes together"},
 		"streams, the server says": {streams().opened(0, 1).limit(0, 1, 100).busy(1, 1, "a"), 100, "the server's MAX_CONCURRENT_STREAMS"},
 		"two channels":             {streams().opened(0, 1).opened(0, 2).limit(0, 1, 100).limit(0, 2, 100), 200, "the server's MAX_CONCURRENT_STREAMS"},
-		"streams, seen":            {streams().opened(0, 1).busy(1, 1, "a").busy(1, 1, "a").busy(1, 1, "a").waited(0.5, 1, 1, "b"), 3, "open while others waited"},
+		"streams, seen":            {streams().opened(0, 1).busy(1, 1, "a").busy(1, 1, "a").busy(1, 1, "a").waited(0.5, 1, 1, "b"), 3, "in use at most, while others waited"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
