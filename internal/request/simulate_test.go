@@ -92,7 +92,7 @@ type simConn struct {
 	pool *simPool
 	sock uint64
 	ctx  uint64 // of its transport
-	user *simTask
+
 }
 
 type simTask struct {

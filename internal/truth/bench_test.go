@@ -153,7 +153,7 @@ func (b *benchRun) truth() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		t := &TruthRun{Name: name, Findings: f}
+		t := &Experiment{Name: name, Findings: f}
 		if len(load.Paths) == 1 {
 			t.Queue = queue(f)
 		}

@@ -16,13 +16,13 @@ type Results struct {
 	Costs   []*Cost           `json:"costs"`
 	Others  []Others          `json:"others"`
 	Itself  *Itself           `json:"agent"`
-	Truth   []*TruthRun       `json:"truth"`
+	Truth   []*Experiment       `json:"truth"`
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 
-// TruthRun is one truth run; the queueing figures are there where all requests hold the one
+// Experiment is one truth run; the queueing figures are there where all requests hold the one
 // connection in turn.
-type TruthRun struct {
+type Experiment struct {
 	Name string `json:"name"`
 	*Findings
 	Queue *Queue `json:"queue,omitempty"`
