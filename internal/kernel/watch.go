@@ -51,7 +51,10 @@ func (a *attachment) close() {
 	a.hooks = nil
 }
 
-var errPrecision = errors.New("not part of the current precision")
+// StandBy is the reason of a hook that another precision uses.
+const StandBy = "not part of the current precision"
+
+var errPrecision = errors.New(StandBy)
 
 // trapHook is one probe on a function of the target.
 type trapHook struct {

@@ -162,6 +162,8 @@ func hookFindings(k *kernel.Kernel) []Finding {
 		case "attached":
 			out = append(out, Finding{"hook " + f.hook, Works, f.figure, "", false})
 		case "": // the target has no such function: nothing to attach
+		case kernel.StandBy:
+			out = append(out, Finding{"hook " + f.hook, Works, f.figure + " (stands by)", "", false})
 		default:
 			out = append(out, Finding{"hook " + f.hook, Degraded, s, "without it: " + f.without, false})
 		}
