@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ragscope/ragscope/internal/backend"
@@ -92,7 +93,7 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 		Window:   recording.Window{Start: begin.wall, Seconds: float64(end.mono-begin.mono) / 1e9},
 		Backends: backend.Rates(first.backends, last.backends, last.asked.Sub(first.asked).Seconds()),
 		Losses:   since(first.losses, last.losses),
-		Probes:   w.kernel.Probes(),
+		Probes:   slices.DeleteFunc(w.kernel.Probes(), func(p recording.Probe) bool { return p.Reason == kernel.StandBy }),
 		Overhead: w.overhead(first, last, c),
 	}
 	if r.Backends == nil {
