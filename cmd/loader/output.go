@@ -34,7 +34,7 @@ type output struct {
 
 // newOutput checks, before anything is sent, that the results can be written.
 func newOutput(c *cli.Context, s *scenario.Scenario) (*output, error) {
-	o := &output{c: c, screen: os.Stderr, stdout: c.App.Writer, recording: "recording.json"}
+	o := &output{c: c, screen: os.Stderr, stdout: c.App.Writer}
 	columns, live := terminal(o.screen)
 	o.width, o.live = locust.NameWidth(columns), live
 	if c.Bool("csv-full-history") && c.String("csv") == "" {
@@ -42,6 +42,8 @@ func newOutput(c *cli.Context, s *scenario.Scenario) (*output, error) {
 	}
 	if prefix := c.String("csv"); prefix != "" {
 		o.recording = prefix + "_recording.json"
+	} else if c.String("agent") != "" {
+		o.recording = "recording.json" // without either, as Locust, nothing is left behind
 	}
 	if f := c.String("json-file"); f != "" {
 		o.json = f + ".json"
@@ -98,7 +100,10 @@ func (o *output) close() error {
 
 // finish writes all results and returns the run's verdict as an error with its exit code.
 func (o *output) finish(stats *locust.Stats, r *load.Result, rec *recording.Recording) error {
-	errs := []error{o.close(), recording.Write(o.recording, rec)}
+	errs := []error{o.close()}
+	if o.recording != "" {
+		errs = append(errs, recording.Write(o.recording, rec))
+	}
 	if o.html != "" {
 		text, err := locust.HTML(stats, r)
 		if err == nil {
@@ -119,7 +124,9 @@ func (o *output) finish(stats *locust.Stats, r *load.Result, rec *recording.Reco
 	if err := errors.Join(errs...); err != nil {
 		return command.NotAllowed(fmt.Errorf("results are not complete: %w", err))
 	}
-	slog.Info("results written", "recording", o.recording, "csv", o.c.String("csv"), "html", o.html)
+	if o.recording != "" || o.html != "" {
+		slog.Info("results written", "recording", o.recording, "csv", o.c.String("csv"), "html", o.html)
+	}
 	return o.verdict(stats, r, verdicts)
 }
 
