@@ -97,8 +97,8 @@ func (w *Watcher) refresh(context.Context) {
 		w.log.Info("a new process of the target is watched", "pid", p.PID)
 		w.attach(p)
 	}
-	if len(added)+len(gone) > 0 && w.sampler != nil {
-		w.sampler.SetPIDs(w.pids())
+	if s := w.sampler.Load(); s != nil && len(added)+len(gone) > 0 {
+		s.SetPIDs(w.pids())
 	}
 }
 
@@ -119,7 +119,7 @@ func (w *Watcher) read(ctx context.Context) readings {
 	r.targetCPU = w.memory.CPUSeconds()
 	r.agentCPU = ownCPU()
 	if w.sampling() {
-		r.stacks = w.sampler.RunSeconds()
+		r.stacks = w.sampler.Load().RunSeconds()
 	}
 	if times, err := cpu.TimesWithContext(ctx, false); err == nil && len(times) == 1 {
 		c := times[0]
@@ -205,7 +205,7 @@ func (w *Watcher) losses() []recording.Loss {
 		recording.Loss{Source: "heart", Reason: "call that belongs to no request", Count: w.tracker.Orphans()})
 	w.mu.Unlock()
 	if w.sampling() {
-		for reason, n := range w.sampler.Lost() {
+		for reason, n := range w.sampler.Load().Lost() {
 			out = append(out, recording.Loss{Source: "stacks", Reason: reason, Count: n})
 		}
 	}
@@ -216,7 +216,7 @@ func (w *Watcher) losses() []recording.Loss {
 func (w *Watcher) sampling() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.sampler != nil && w.stackWhy == ""
+	return w.sampler.Load() != nil && w.stackWhy == ""
 }
 
 // publish hands the slow figures to the metrics.

@@ -20,16 +20,43 @@ func (w *Watcher) startStacks() {
 		w.stackWhy = "switched off"
 		return
 	}
-	w.sampler = stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, Logger: w.log})
-	w.sampler.SetPIDs(w.pids())
+	sampler := w.newSampler()
 	w.stackWhy = "the stack sampler is still loading"
-	w.tally = stack.NewTally(stack.CPU, w.sampler.Period(), w.begin.wall)
+	w.tally = stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall)
 	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.tally.Add)
 }
 
+func (w *Watcher) newSampler() *stack.Sampler {
+	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, Logger: w.log})
+	s.SetPIDs(w.pids())
+	w.sampler.Store(s)
+	return s
+}
+
+// loadStacks starts the sampler. Loading it asks the kernel for much at once and now and then
+// fails where the next try succeeds, so there is one.
+func (w *Watcher) loadStacks(ctx context.Context) error {
+	err := w.sampler.Load().Start(ctx)
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	w.log.Warn("the stack sampler did not load, it is tried once more", "error", err)
+	if err := w.sampler.Load().Close(); err != nil {
+		w.log.Debug("close the sampler that did not load", "error", err)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(secondTry):
+	}
+	return w.newSampler().Start(ctx)
+}
+
+const secondTry = 3 * time.Second
+
 // runStacks feeds the joiner until ctx ends.
 func (w *Watcher) runStacks(ctx context.Context) {
-	err := w.sampler.Start(ctx)
+	err := w.loadStacks(ctx)
 	w.mu.Lock()
 	w.stackWhy = ""
 	if err != nil {
@@ -48,7 +75,7 @@ func (w *Watcher) runStacks(ctx context.Context) {
 			w.joiner.Flush()
 			w.mu.Unlock()
 			return
-		case s, ok := <-w.sampler.Samples():
+		case s, ok := <-w.sampler.Load().Samples():
 			if !ok {
 				return
 			}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,7 +49,7 @@ type Watcher struct {
 	kernel  *kernel.Kernel
 	memory  *memory.Sampler
 	poller  *backend.Poller
-	sampler *stack.Sampler
+	sampler atomic.Pointer[stack.Sampler]
 	tally   *stack.Tally
 	begin   moment
 
@@ -207,7 +208,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.kernel.Read(ctx, w.push, w.release) })
 	g.Go(func() error { w.tick(ctx); return nil })
-	if w.sampler != nil {
+	if w.sampler.Load() != nil {
 		g.Go(func() error { w.runStacks(ctx); return nil })
 	}
 	err := g.Wait()
@@ -219,8 +220,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // Close detaches from the target.
 func (w *Watcher) Close() {
-	if w.sampler != nil {
-		if err := w.sampler.Close(); err != nil {
+	if s := w.sampler.Load(); s != nil {
+		if err := s.Close(); err != nil {
 			w.log.Warn("stack sampler", "error", err)
 		}
 	}
