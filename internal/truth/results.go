@@ -16,7 +16,7 @@ type Results struct {
 	Costs   []*Cost           `json:"costs"`
 	Others  []Others          `json:"others"`
 	Itself  *Itself           `json:"agent"`
-	Truth   []*Experiment       `json:"truth"`
+	Truth   []*Experiment     `json:"truth"`
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 
