@@ -25,6 +25,7 @@ func main() {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for files
 	code := run(ctx, os.Args)
 	stop()
 	os.Exit(code)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/ragscope/ragscope/internal/recording"
@@ -40,8 +41,7 @@ func summary(out io.Writer, r *recording.Recording) {
 		}
 		t.Flush()
 	}
-	fmt.Fprintf(out, "\nprecision %s; cost to the target %.2f %% of its CPU, %.1f µs a request; agent %.1f %% of a core, %d MB\n",
-		r.Overhead.PrecisionMode, 100*r.Overhead.TargetRatio, 1e6*r.Overhead.SecondsPerRequest, 100*r.Overhead.AgentCPURatio, r.Overhead.AgentRSSBytes>>20)
+	fmt.Fprintf(out, "\n%s\n", price(r.Overhead))
 	lost := uint64(0)
 	for _, l := range r.Losses {
 		if l.Count > 0 {
@@ -55,6 +55,20 @@ func summary(out io.Writer, r *recording.Recording) {
 	for _, b := range r.Bottlenecks {
 		fmt.Fprintf(out, "%s %s: %s\n", b.Priority, b.Where, b.Recommendation)
 	}
+}
+
+// price says what watching cost. Its figures are read once a second: a recording that ends
+// before has none.
+func price(o recording.Overhead) string {
+	target := fmt.Sprintf("cost to the target %.2f %% of its CPU, %.1f µs a request", 100*o.TargetRatio, 1e6*o.SecondsPerRequest)
+	if why, not := strings.CutPrefix(o.Basis, "not measured: "); not {
+		target = "cost to the target not measured: " + why
+	}
+	agent := fmt.Sprintf("agent %.1f %% of a core, %d MB", 100*o.AgentCPURatio, o.AgentRSSBytes>>20)
+	if o.Basis == "" {
+		target, agent = "cost to the target not measured: it was watched for less than a second", "agent's own cost neither"
+	}
+	return fmt.Sprintf("precision %s; %s; %s", o.PrecisionMode, target, agent)
 }
 
 func stageShare(e recording.Endpoint, stage string) float64 {
