@@ -31,19 +31,21 @@ func (w *Watcher) Ready() error {
 // Recording covers all since the agent attached.
 func (w *Watcher) Recording() *recording.Recording {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.record(w.total, w.begin, w.slow.first)
+	r := w.record(w.total, w.begin, w.slow.first)
+	w.mu.Unlock()
+	return judged(r)
 }
 
 // Live covers the last half to whole minute.
 func (w *Watcher) Live() *recording.Recording {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	c := w.recent[0]
 	begin := w.begin
 	begin.wall = begin.wall.Add(durationOf(c.Begin() - begin.mono))
 	begin.mono = c.Begin()
-	return w.record(c, begin, w.slow.first)
+	r := w.record(c, begin, w.slow.first)
+	w.mu.Unlock()
+	return judged(r)
 }
 
 // settle is how long events are under way, at most: from their time to the heart.
@@ -72,9 +74,10 @@ func (w *Watcher) OpenWindow(name string) (web.Window, error) {
 func (x *window) Close() (*recording.Recording, error) {
 	time.Sleep(settle) // what ended a moment ago is still being put in order
 	x.w.mu.Lock()
-	defer x.w.mu.Unlock()
 	delete(x.w.windows, x)
-	return x.w.record(x.collector, x.begin, x.first), nil
+	r := x.w.record(x.collector, x.begin, x.first)
+	x.w.mu.Unlock()
+	return judged(r), nil
 }
 
 // Discard drops the window.
@@ -108,6 +111,12 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	if w.stackWhy != "" {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy})
 	}
+	return r
+}
+
+// judged adds what is concluded from the facts; it takes a while, so no event waits for it.
+func judged(r *recording.Recording) *recording.Recording {
+	r.Memory.GrowthBytesPerSecond, r.Memory.Verdict = memory.Growth(r.Memory.Timeline)
 	r.Bottlenecks = diagnose.Rank(r)
 	return r
 }
@@ -133,7 +142,6 @@ func (w *Watcher) memoryOf(begin moment) recording.Memory {
 			m.Timeline = append(m.Timeline, t)
 		}
 	}
-	m.GrowthBytesPerSecond, m.Verdict = memory.Growth(m.Timeline)
 	return m
 }
 
@@ -156,7 +164,6 @@ func (w *Watcher) overhead(first, last readings, c *collect.Collector) recording
 	o := recording.Overhead{PrecisionMode: w.kernel.Precision().String(), AgentRSSBytes: w.slow.rss}
 	seconds := last.at.wall.Sub(first.at.wall).Seconds()
 	if seconds <= 0 {
-		o.Basis = ""
 		return o
 	}
 	o.AgentCPURatio = (last.agentCPU - first.agentCPU) / seconds

@@ -33,7 +33,6 @@ type readings struct {
 	stacks    float64 // seconds that unwinding took from the target
 	targetCPU float64 // seconds
 	agentCPU  float64
-	hostBusy  float64 // seconds of all CPUs
 	backends  []recording.Backend
 	asked     time.Time // when the backends were
 	losses    []recording.Loss
@@ -69,7 +68,7 @@ func (w *Watcher) tick(ctx context.Context) {
 		}
 		if time.Since(looked) >= refreshEvery {
 			looked = time.Now()
-			w.refresh(ctx)
+			w.refresh()
 		}
 		r := w.read(ctx)
 		w.keep(r)
@@ -83,17 +82,20 @@ func (w *Watcher) tick(ctx context.Context) {
 	}
 }
 
-// refresh follows workers that come and go.
-func (w *Watcher) refresh(context.Context) {
+// refresh follows workers that come and go. The look through /proc works on a copy, so that no
+// event waits for it.
+func (w *Watcher) refresh() {
+	found := *w.target // only this goroutine changes it
+	added, gone, err := found.Refresh()
 	w.mu.Lock()
-	added, gone, err := w.target.Refresh()
-	w.lost = err
+	w.target, w.lost = &found, err
 	w.mu.Unlock()
+	at := now().mono
 	for _, p := range gone {
 		w.kernel.Unwatch(p.PID)
 		w.mu.Lock()
 		delete(w.pythons, uint32(p.PID))
-		w.tracker.Gone(uint32(p.PID), now().mono)
+		w.tracker.Gone(uint32(p.PID), at)
 		w.mu.Unlock()
 		w.log.Info("a process of the target has ended", "pid", p.PID)
 	}
@@ -124,10 +126,6 @@ func (w *Watcher) read(ctx context.Context) readings {
 	r.agentCPU = ownCPU()
 	if w.sampling() {
 		r.stacks = w.sampler.Load().RunSeconds()
-	}
-	if times, err := cpu.TimesWithContext(ctx, false); err == nil && len(times) == 1 {
-		c := times[0]
-		r.hostBusy = c.User + c.System + c.Nice + c.Irq + c.Softirq + c.Steal
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
