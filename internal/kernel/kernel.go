@@ -39,7 +39,6 @@ type Kernel struct {
 	host      []hook              // tracepoints of the whole host
 	processes map[int]*attachment // by pid
 	precision Precision
-
 	undecoded uint64
 }
 
@@ -197,19 +196,12 @@ func (k *Kernel) Losses() []recording.Loss {
 	k.mu.Lock()
 	out = append(out, recording.Loss{Source: "kernel", Reason: "event not understood", Count: k.undecoded})
 	k.mu.Unlock()
-	slices.SortFunc(out, func(a, b recording.Loss) int { return compare(a.Reason, b.Reason) })
+	slices.SortFunc(out, func(a, b recording.Loss) int { return strings.Compare(a.Reason, b.Reason) })
 	return out
 }
 
 // Full counts the events that found no room in the ring buffer.
 func (k *Kernel) Full() uint64 { return k.counter(bpf.SocketCounterCOUNT_RINGBUF_FULL) }
-
-func compare(a, b string) int {
-	if a < b {
-		return -1
-	}
-	return 1
-}
 
 func (k *Kernel) counter(c bpf.SocketCounter) (sum uint64) {
 	var perCPU []uint64
@@ -245,6 +237,6 @@ func (k *Kernel) Probes() []recording.Probe {
 		}
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b recording.Probe) int { return compare(a.Probe, b.Probe) })
+	slices.SortFunc(out, func(a, b recording.Probe) int { return strings.Compare(a.Probe, b.Probe) })
 	return out
 }

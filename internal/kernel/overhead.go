@@ -10,8 +10,8 @@ import (
 	"github.com/ragscope/ragscope/bpf"
 )
 
-// traps are the prices of the ways into the kernel, in seconds, measured at start on this
-// machine with an empty program: what the BPF run time does not contain.
+// traps is the price of a trap in seconds, measured at start on this machine with an empty
+// program: what the BPF run time does not contain.
 type traps struct {
 	entry float64
 	err   error

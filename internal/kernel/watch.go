@@ -233,11 +233,11 @@ func (k *Kernel) ServePort(port uint16) error {
 // candidate sets or clears the bit of a process in front of the look-up of targets. Two watched
 // processes may share a bit, so it is cleared only when no other has it.
 func (k *Kernel) candidate(pid int, on bool) error {
-	const bits = 32768 // CANDIDATES of maps.h
-	word, mask := uint32(pid)/64%(bits/64), uint64(1)<<(uint32(pid)%64)
+	words := k.maps["candidates"].MaxEntries()
+	word, mask := uint32(pid)/64%words, uint64(1)<<(uint32(pid)%64)
 	if !on {
 		for other := range k.processes {
-			if other != pid && other%bits == pid%bits {
+			if other != pid && uint32(other)%(64*words) == uint32(pid)%(64*words) {
 				return nil
 			}
 		}

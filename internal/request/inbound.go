@@ -26,9 +26,6 @@ type inbound struct {
 	ignore      bool  // the agent's own, an upgrade, or a protocol that is not HTTP/1
 }
 
-// agentName is the User-Agent of the agent's own requests: they are not counted.
-const agentName = "ragscope-agent"
-
 func (t *Tracker) inbound(e *event.Event) *inbound {
 	c := t.in[e.Sock]
 	if c == nil {
@@ -86,7 +83,7 @@ func newest(c *inbound) *live {
 
 func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	msg := m.Message
-	if msg.UserAgent == agentName || msg.Proto == "HTTP/2.0" {
+	if msg.UserAgent == protocol.AgentName || msg.Proto == "HTTP/2.0" {
 		c.ignore = true
 		if msg.Proto == "HTTP/2.0" {
 			t.lose("inbound", "HTTP/2 connection: not followed yet")
@@ -114,7 +111,6 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 		return
 	}
 	c.served++
-	t.active++
 	t.counts[l.Endpoint]++
 	if c.open != nil { // its turn comes with the answer before it
 		c.queue = append(c.queue, l)
@@ -288,7 +284,6 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.Upgrade && l.Status == 101 {
 		c.ignore = true
 	}
-	t.active--
 	t.counts[l.Endpoint]--
 	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
 	fact := l.Request

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -181,7 +182,7 @@ func TestOrderIsRestored(t *testing.T) {
 		for _, e := range s.events {
 			queue = append(queue, due{e.Time + rng.Int64N(Hold)*int64(rng.IntN(2)), e})
 		}
-		slices.SortFunc(queue, func(a, b due) int { return cmp(a.at, b.at) })
+		slices.SortFunc(queue, func(a, b due) int { return cmp.Compare(a.at, b.at) })
 		got := &facts{}
 		tr := newTracker(got, s.late)
 		var q Sequence
@@ -215,7 +216,7 @@ func TestAnnouncedLossInventsNothing(t *testing.T) {
 			from := s.events[rng.IntN(len(s.events))].Time
 			bursts = append(bursts, gap{from, from + rng.Int64N(3*simMS)})
 		}
-		slices.SortFunc(bursts, func(a, b gap) int { return cmp(a.from, b.from) })
+		slices.SortFunc(bursts, func(a, b gap) int { return cmp.Compare(a.from, b.from) })
 		share := rng.Float64()
 		f := &facts{}
 		tr := newTracker(f, s.late)

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"testing"
@@ -247,5 +248,5 @@ func command(words ...string) string {
 const hit, miss = "$1\r\n1\r\n", "$-1\r\n"
 
 func slicesByTime(events []event.Event) {
-	slices.SortStableFunc(events, func(a, b event.Event) int { return cmp(a.Time, b.Time) })
+	slices.SortStableFunc(events, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
 }

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
@@ -35,7 +36,7 @@ func (s *Sequence) Push(e *event.Event) {
 
 // Release hands over the held events up to a time, in order.
 func (s *Sequence) Release(until int64, fn func(*event.Event)) {
-	slices.SortStableFunc(s.held, func(a, b event.Event) int { return cmp(a.Time, b.Time) })
+	slices.SortStableFunc(s.held, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
 	n := 0
 	for n < len(s.held) && s.held[n].Time <= until {
 		fn(&s.held[n])

@@ -2,6 +2,7 @@ package request
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +25,7 @@ func TestSequenceSortsBoundedDisorder(t *testing.T) {
 			e := event.Event{Time: at, Sock: uint64(i), Head: []byte(fmt.Sprintf("head %d", i)), Tail: []byte(fmt.Sprintf("tail %d", i))[:rng.IntN(6)]}
 			queue = append(queue, due{at + rng.Int64N(Hold), e})
 		}
-		slices.SortFunc(queue, func(a, b due) int { return cmp(a.at, b.at) })
+		slices.SortFunc(queue, func(a, b due) int { return cmp.Compare(a.at, b.at) })
 		var s Sequence
 		var got []uint64
 		last := int64(-1)

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
@@ -140,7 +141,7 @@ func simulate(seed uint64) *simulation {
 	for s.open > 0 {
 		s.iterate()
 	}
-	slices.SortStableFunc(s.events, func(a, b event.Event) int { return cmp(a.Time, b.Time) })
+	slices.SortStableFunc(s.events, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
 	return s
 }
 

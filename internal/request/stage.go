@@ -1,6 +1,9 @@
 package request
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // sweep turns the overlapping parts into spans: disjoint, ascending, without a gap from Start
 // to Last, so that their sum is the total by construction. Each instant goes to the part whose
@@ -16,7 +19,7 @@ func sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
 			edges = append(edges, edge{from, p, true}, edge{to, p, false})
 		}
 	}
-	slices.SortStableFunc(edges, func(a, b edge) int { return cmp(a.at, b.at) })
+	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
 	var now active
 	at := start
 	for i := 0; i < len(edges); {
@@ -29,16 +32,6 @@ func sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
 		at = t
 	}
 	return now.span(spans, at, last), overlap
-}
-
-func cmp(a, b int64) int {
-	if a < b {
-		return -1
-	}
-	if a > b {
-		return 1
-	}
-	return 0
 }
 
 type edge struct {

@@ -66,10 +66,8 @@ type Tracker struct {
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
-	active   int64
 	noSteps  bool // nothing tells when a thread enters a context
 	orphans  uint64
-	now      int64
 }
 
 // New makes a tracker that hands its facts to sink.
@@ -83,9 +81,6 @@ func New(opts Options, sink Sink) *Tracker {
 
 // Feed takes the next event. It keeps nothing of e or of its bytes.
 func (t *Tracker) Feed(e *event.Event) {
-	if e.Time > t.now {
-		t.now = e.Time
-	}
 	switch e.Type {
 	case event.Enter:
 		t.onEnter(e)

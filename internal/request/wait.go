@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
@@ -88,7 +89,7 @@ func inOrder(a, b step) int {
 		}
 		return 1
 	}
-	return cmp(a.start, b.start)
+	return cmp.Compare(a.start, b.start)
 }
 
 // wants is since when the context may want a connection: its last I/O, its own or that of a

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ragscope/ragscope/internal/protocol"
 )
 
 // ErrNoOpenAPI says that a service describes no routes; LearnRouter serves then.
@@ -25,7 +27,7 @@ var ErrNoOpenAPI = errors.New("no OpenAPI description")
 const maxOpenAPI = 4 << 20
 
 // UserAgent is how the agent names itself to a target.
-const UserAgent = "ragscope-agent"
+const UserAgent = protocol.AgentName
 
 // FetchRouter asks the service at addr for /openapi.json and returns a router of its routes,
 // which learns those that are not described. It fails with ErrNoOpenAPI where there is no
