@@ -26,6 +26,8 @@ static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
 	first = r->di;
 	if (nr == 232 || nr == 281 || nr == 441) /* epoll_wait epoll_pwait epoll_pwait2 */
 		return FLAG_EPOLL;
+	if (nr == 44 || nr == 46) /* sendto sendmsg */
+		return FLAG_SENDING;
 	if (nr != 202) /* futex */
 		return 0;
 #else
@@ -33,6 +35,8 @@ static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
 	first = r->orig_x0;
 	if (nr == 22 || nr == 441)
 		return FLAG_EPOLL;
+	if (nr == 206 || nr == 211)
+		return FLAG_SENDING;
 	if (nr != 98)
 		return 0;
 #endif
@@ -76,7 +80,7 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 			t->off = now;
 			t->woken = 0;
 			t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
-			if (!t->flags)
+			if (!t->flags || t->flags == FLAG_SENDING)
 				sleep_event(c, now);
 		} else {
 			count(COUNT_STORAGE_FULL);

@@ -166,9 +166,28 @@ int BPF_PROG(sock_recv, struct sock *sk, int ret, int flags)
 	return flags & MSG_PEEK ? 0 : timed_transfer(sk, ret, false);
 }
 
+/* The socket was full: nothing was taken. Only responses are of interest, and only after their first bytes. */
+static __always_inline int refused(struct sock *sk)
+{
+	struct conn *k = current_target() ? bpf_sk_storage_get(&conns, sk, 0, 0) : 0;
+	struct event *e;
+
+	if (!k || !k->inbound)
+		return 0;
+	e = reserve(EVENT_SEND);
+	if (!e)
+		return 0;
+	e->sock = k->cookie;
+	e->flags = FLAG_INBOUND | FLAG_SHORT;
+	bpf_ringbuf_submit(e, wakeup());
+	return 0;
+}
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send, struct sock *sk, int ret, int flags)
 {
+	if (ret == -EAGAIN)
+		return is_tcp(sk) ? refused(sk) : 0;
 	return ret ? timed_transfer(sk, ret, true) : 0;
 }
 

@@ -88,9 +88,11 @@ const (
 	SocketEventFlagFLAG_DESYNC    SocketEventFlag = 8
 	SocketEventFlagFLAG_NO_THREAD SocketEventFlag = 16
 	SocketEventFlagFLAG_STALE     SocketEventFlag = 32
+	SocketEventFlagFLAG_SHORT     SocketEventFlag = 64
 	SocketEventFlagFLAG_PREEMPTED SocketEventFlag = 1
 	SocketEventFlagFLAG_EPOLL     SocketEventFlag = 2
 	SocketEventFlagFLAG_GIL       SocketEventFlag = 4
+	SocketEventFlagFLAG_SENDING   SocketEventFlag = 8
 )
 
 type SocketEventType uint32
@@ -122,6 +124,7 @@ type SocketScratch struct {
 		_     structs.HostLayout
 		Base  uint64
 		Iov   uint64
+		Room  uint64
 		Count uint32
 		Total uint32
 	}
@@ -132,7 +135,7 @@ type SocketScratch struct {
 		Off     uint32
 		Left    uint32
 		Limit   uint32
-		_       [4]byte
+		Beyond  uint32
 	}
 	W struct {
 		_ structs.HostLayout

@@ -29,10 +29,12 @@ enum event_flag {
 	FLAG_DESYNC = 8,   /* EVENT_FRAMES: frame boundaries were lost before this */
 	FLAG_NO_THREAD = 16, /* the thread has no Python thread state: context is not known */
 	FLAG_STALE = 32, /* the task that this context was made for has ended: its address is another's now */
+	FLAG_SHORT = 64, /* EVENT_SEND to a client: the kernel took less than the call offered, the rest waits for the client */
 	/* EVENT_SWITCH: what the thread did when it left the CPU */
 	FLAG_PREEMPTED = 1,
 	FLAG_EPOLL = 2,
 	FLAG_GIL = 4,
+	FLAG_SENDING = 8,  /* in a call that sends: the socket was full */
 };
 
 /* Everything that can be lost or misread on this side. */

@@ -20,6 +20,7 @@ typedef __u64 u64;
 #define AF_INET 2
 #define AF_INET6 10
 #define MSG_PEEK 2
+#define EAGAIN 11
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7 };

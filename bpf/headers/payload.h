@@ -15,11 +15,13 @@ struct segment {
 struct vector {
 	u64 base; /* the only buffer, or the first segment's */
 	u64 iov;  /* user address of the segments, 0: one buffer */
+	u64 room; /* of the only buffer: what the call offered */
 	u32 count, total;
 };
 struct gathering {
 	u64 last, last_len; /* the last segment looked at */
 	u32 off, left, limit;
+	u32 beyond; /* the segments hold more than was moved */
 };
 struct walk { /* where the HTTP/2 frames of one direction are */
 	u32 skip;  /* payload bytes of the current frame still to come */
@@ -107,6 +109,7 @@ static __always_inline bool user_vector(struct vector *v, u32 n)
 	switch (call_kind(nr)) {
 	case BUFFER:
 		v->base = second;
+		v->room = third;
 		return true;
 	case IOVEC:
 		v->iov = second;
@@ -145,11 +148,15 @@ static int gather_step(u32 i, void *unused)
 	if (!s)
 		return 1;
 	g = &s->g;
-	if (i >= s->v.count || !g->left)
+	if (i >= s->v.count)
 		return 1;
 	bpf_probe_read_user(&seg, sizeof(seg), (void *)(s->v.iov + i * sizeof(seg)));
-	if (seg.len > g->left)
+	if (seg.len > g->left) {
 		seg.len = g->left;
+		g->beyond = 1;
+	}
+	if (!g->left)
+		return g->beyond;
 	g->left -= seg.len;
 	if (seg.len) {
 		g->last = seg.base;
@@ -223,6 +230,8 @@ static __always_inline int emit_payload(struct scratch *s)
 	}
 	s->e.head = head;
 	s->e.tail = tail;
+	if ((s->e.flags & FLAG_INBOUND) && s->e.type == EVENT_SEND && (s->v.iov ? s->g.beyond : s->v.room > s->v.total))
+		s->e.flags |= FLAG_SHORT;
 	output(s, head + tail);
 	return 0;
 }

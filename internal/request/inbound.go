@@ -23,6 +23,7 @@ type inbound struct {
 	served      int
 	answerer    *node // whose context answered, where its making was not seen
 	keeper      *node // the one that answers all of its requests, where the server makes none for each
+	stalled     int64 // since when response bytes wait for the client; 0: they do not
 	ignore      bool  // the agent's own, an upgrade, or a protocol that is not HTTP/1
 }
 
@@ -128,7 +129,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 
 // serve makes l the request that the next response answers.
 func (c *inbound) serve(l *live) {
-	c.open = l
+	c.open, c.stalled = l, 0
 	if l.Method == "HEAD" {
 		c.responses.NextHasNoBody()
 	}
@@ -181,6 +182,10 @@ func (t *Tracker) onInboundSend(e *event.Event) {
 		return
 	}
 	th := t.thread(e)
+	c.waits(th, e)
+	if e.Len == 0 {
+		return // the socket was full
+	}
 	events := c.responses.Feed(protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail})
 	l := c.open
 	if l == nil {
@@ -271,6 +276,10 @@ func (t *Tracker) finish(l *live, at int64) {
 		l.add(upstream, x.from, l.Last, x.call.Peer.System, x.call)
 	}
 	l.spansUntil(l.Last)
+	if !exact(l.Spans, l.Start, l.Last) {
+		t.lose("heart", "request whose stages do not sum to its total")
+		l.miss("its stages do not sum to its total")
+	}
 	l.answered = true
 	if l.lent != nil && l.lent.live == l {
 		l.lent.live = nil

@@ -10,19 +10,21 @@ import (
 // will be made of.
 type live struct {
 	Request
-	conn     *inbound
-	reader   *node // stands for it while a thread reads or parses for it
-	bound    bool  // a context is known
-	answered bool
-	parts    []part
-	ready    int64 // since when what it awaits is there; 0: nothing is
-	woken    int64 // since when a worker thread is done for it; 0: none is
-	lastEnd  int64 // of its last step
-	lastTurn uint32
-	lastTID  *thread
-	on       []*thread   // that run one of its contexts now
-	awaiting []*exchange // calls under way
-	lent     *node       // a context that is its own only until it is answered
+	conn      *inbound
+	reader    *node // stands for it while a thread reads or parses for it
+	bound     bool  // a context is known
+	answered  bool
+	parts     []part
+	ready     int64 // since when what it awaits is there; 0: nothing is
+	drained   int64 // when its client had taken what it made wait; 0: nobody was told yet
+	woken     int64 // since when a worker thread is done for it; 0: none is
+	lastEnd   int64 // of its last step
+	lastTurn  uint32
+	drainedIn uint32 // the loop's turn
+	lastTID   *thread
+	on        []*thread   // that run one of its contexts now
+	awaiting  []*exchange // calls under way
+	lent      *node       // a context that is its own only until it is answered
 }
 
 // A part is an interval that claims a stage. Parts may overlap; the sweep decides.
@@ -97,6 +99,7 @@ func (l *live) resumed(th *thread, at int64) {
 		}
 		l.woken = 0
 	}
+	l.writable(th, at)
 	if l.ready != 0 {
 		l.add(loopWait, l.ready, at, "", nil)
 		l.ready = 0
@@ -142,6 +145,8 @@ func (l *live) offCPU(c cut) {
 		woken = c.off
 	case c.kind&event.GIL != 0:
 		l.add(gilWait, c.off, woken, "", nil)
+	case c.toClient:
+		l.add(send, c.off, woken, "", nil)
 	default:
 		l.add(blocked, c.off, woken, "", nil)
 	}

@@ -34,6 +34,20 @@ func sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
 	return now.span(spans, at, last), overlap
 }
 
+// exact reports whether spans are disjoint and ascending, without a gap from start to last: whether
+// they sum to the total and give each instant to one stage. They do by construction; each request
+// is checked all the same, and a violation counted as a loss.
+func exact(spans []Span, start, last int64) bool {
+	at := start
+	for i := range spans {
+		if spans[i].Start != at || spans[i].End <= at {
+			return false
+		}
+		at = spans[i].End
+	}
+	return at == last
+}
+
 type edge struct {
 	at    int64
 	part  *part

@@ -32,6 +32,7 @@ type reading struct {
 type cut struct {
 	off, on, woken int64
 	kind           event.Flags
+	toClient       bool // it slept in a send to a client
 }
 
 // run begins a step of n on the thread. A nil n means that no context runs.

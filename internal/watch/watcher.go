@@ -170,7 +170,6 @@ func (w *Watcher) note(what, why string) {
 // alwaysMissing is what no run of this version measures.
 func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
-		{What: "stage send", Why: "the wait for a slow client is not told apart from the rest yet"},
 		{What: "allocations by endpoint, memory hotspots", Why: "allocation stacks are not sampled yet"},
 		{What: "time-outs of pools", Why: "a wait that ends without a connection leaves nothing on the wire"},
 		{What: "off-CPU stacks", Why: "not sampled yet; the seconds are in the stages run_queue, gil_wait and blocked"},

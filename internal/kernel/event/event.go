@@ -48,9 +48,11 @@ const (
 	Desync    = Flags(bpf.SocketEventFlagFLAG_DESYNC)
 	NoThread  = Flags(bpf.SocketEventFlagFLAG_NO_THREAD)
 	Stale     = Flags(bpf.SocketEventFlagFLAG_STALE)
+	Short     = Flags(bpf.SocketEventFlagFLAG_SHORT)     // Send
 	Preempted = Flags(bpf.SocketEventFlagFLAG_PREEMPTED) // Switch
 	Epoll     = Flags(bpf.SocketEventFlagFLAG_EPOLL)     // Switch
 	GIL       = Flags(bpf.SocketEventFlagFLAG_GIL)       // Switch
+	Sending   = Flags(bpf.SocketEventFlagFLAG_SENDING)   // Switch
 )
 
 // Event is one report of the kernel side. Time and Arrive are nanoseconds on CLOCK_MONOTONIC.
