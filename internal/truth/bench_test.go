@@ -19,7 +19,8 @@ import (
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,others,agent,truth,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,others,agent,truth,rows,rag; empty: all")
+	benchRows   = flag.String("bench-rows", "", "only rows whose name contains this")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
 	benchRAG    = flag.String("bench-rag", "", "base URL of a running demo API")
@@ -52,6 +53,7 @@ func TestBench(t *testing.T) {
 	}
 	b := &benchRun{t: t, r: r, dir: t.TempDir(), begin: time.Now()}
 	b.part("truth", b.truth)
+	b.part("rows", b.rows)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {
@@ -178,6 +180,35 @@ func (b *benchRun) truth() error {
 		{"mixture, pool 1, two workers", Settings{Pool: 1, Workers: 2}},
 	} {
 		errs = append(errs, run(m.name, m.set, Load{Rate: 50, For: 15 * time.Second, Paths: everyPath, Seed: uint64(10 + i)}))
+	}
+	return errors.Join(errs...)
+}
+
+// rows runs the cases of the table of truth. One that lacks something on this machine is missing
+// from it with the reason.
+func (b *benchRun) rows() error {
+	var errs []error
+	for _, c := range Cases() {
+		if !strings.Contains(c.Name, *benchRows) {
+			continue
+		}
+		dir, err := os.MkdirTemp(b.dir, "row")
+		if err != nil {
+			return err
+		}
+		what := "row " + c.Name
+		delete(b.r.Missing, what)
+		row, err := c.Run(b.t.Context(), dir)
+		if err != nil {
+			b.r.Missing[what] = err.Error()
+			b.progress("%s: %v", c.Name, err)
+			if !errors.Is(err, ErrMissing) {
+				errs = append(errs, fmt.Errorf("%s: %w", c.Name, err))
+			}
+			continue
+		}
+		b.r.addRow(row)
+		b.progress("%s", strings.Join(row.cells(), " | "))
 	}
 	return errors.Join(errs...)
 }

@@ -30,12 +30,35 @@ type Seen struct {
 	Complete bool    `json:"complete"`
 	Stages   []struct {
 		Stage   string  `json:"stage"`
+		Peer    string  `json:"peer"`
 		Seconds float64 `json:"seconds"`
 	} `json:"stages"`
-	Calls []struct {
-		Operation string  `json:"operation"`
-		PoolWait  float64 `json:"pool_wait"`
-	} `json:"calls"`
+	Calls []SeenCall `json:"calls"`
+}
+
+// SeenCall is one call of it; times in seconds on CLOCK_MONOTONIC.
+type SeenCall struct {
+	Peer         string  `json:"peer"`
+	Operation    string  `json:"operation"`
+	Connection   uint64  `json:"connection"`
+	Intent       float64 `json:"intent"`
+	Sent         float64 `json:"sent"`
+	FirstArrived float64 `json:"first_arrived"`
+	LastRead     float64 `json:"last_read"`
+	PoolWait     float64 `json:"pool_wait"`
+	Basis        string  `json:"basis"`
+	Error        string  `json:"error"`
+}
+
+// sums are the seconds of all stages, and of what is unexplained.
+func (s *Seen) sums() (all, unexplained float64) {
+	for _, x := range s.Stages {
+		all += x.Seconds
+		if x.Stage == "unexplained" {
+			unexplained += x.Seconds
+		}
+	}
+	return all, unexplained
 }
 
 // What counts as a false or a missed wait, in seconds.
@@ -144,13 +167,9 @@ func (c *Comparison) add(s *Sent, k *Known, lines []*Seen) {
 	}
 	c.Seconds += l.Seconds
 	c.ClientSeconds += s.Seconds
-	var stages, found float64
-	for _, x := range l.Stages {
-		stages += x.Seconds
-		if x.Stage == "unexplained" {
-			c.Unexplained += x.Seconds
-		}
-	}
+	var found float64
+	stages, unexplained := l.sums()
+	c.Unexplained += unexplained
 	if math.Abs(stages-l.Seconds) > 1e-6 {
 		c.SumViolations++
 	}

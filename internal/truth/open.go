@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,6 +46,29 @@ func Open(ctx context.Context, address, prefix string, rate float64, d time.Dura
 			out = append(out, s)
 			mu.Unlock()
 		}()
+	}
+	wg.Wait()
+	close(free)
+	for c := range free {
+		c.Close()
+	}
+	return out
+}
+
+// Together keeps n requests under way until count are answered, and returns all of them. path names
+// the i-th; each carries an x-request-id that starts with prefix.
+func Together(ctx context.Context, address, prefix string, n, count int, path func(i int) string) []Sent {
+	out := make([]Sent, count)
+	free := make(chan *keepAlive, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < count && ctx.Err() == nil; i = int(next.Add(1)) - 1 {
+				out[i] = Sent{ID: fmt.Sprintf("%s-%d", prefix, i), Path: path(i)}
+				out[i].get(ctx, address, free)
+			}
+		})
 	}
 	wg.Wait()
 	close(free)

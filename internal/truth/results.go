@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ type Results struct {
 	Others  []Others          `json:"others"`
 	Itself  *Itself           `json:"agent"`
 	Truth   []*Experiment     `json:"truth"`
+	Rows    []*Row            `json:"rows"`
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 
@@ -52,10 +54,7 @@ type Machine struct {
 // DescribeMachine says where it runs.
 func DescribeMachine() Machine {
 	m := Machine{Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Cores: runtime.NumCPU(), Load: loadAverage(), Versions: map[string]string{"go": runtime.Version()}}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		m.Kernel = unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
-	}
+	m.Kernel = kernelRelease()
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		for line := range strings.Lines(string(b)) {
 			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
@@ -66,16 +65,33 @@ func DescribeMachine() Machine {
 	}
 	m.Commit = output("git", "describe", "--always", "--dirty", "--abbrev=10")
 	m.Versions["redis-server"] = output("redis-server", "--version")
-	if python, err := venv(); err == nil {
+	if python, err := venv(basic); err == nil {
 		m.Versions["python"] = output(python, "--version")
-		for line := range strings.Lines(output(python, "-m", "pip", "freeze", "--disable-pip-version-check")) {
-			switch name, version, _ := strings.Cut(strings.TrimSpace(line), "=="); name {
-			case "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "h11", "redis":
-				m.Versions[name+" (Python)"] = version
-			}
+		for name, version := range pythonVersions(python, "fastapi", "starlette", "uvicorn", "uvloop", "httptools", "h11", "redis") {
+			m.Versions[name+" (Python)"] = version
 		}
 	}
 	return m
+}
+
+// kernelRelease is "6.18.44 x86_64".
+func kernelRelease() string {
+	var u unix.Utsname
+	if unix.Uname(&u) != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:]) + " " + unix.ByteSliceToString(u.Machine[:])
+}
+
+// pythonVersions are the versions of packages in an environment, those that it has.
+func pythonVersions(python string, packages ...string) map[string]string {
+	out := map[string]string{}
+	for line := range strings.Lines(output(python, "-m", "pip", "freeze", "--disable-pip-version-check")) {
+		if name, version, _ := strings.Cut(strings.TrimSpace(line), "=="); slices.Contains(packages, name) {
+			out[name] = version
+		}
+	}
+	return out
 }
 
 func output(argv ...string) string {

@@ -89,7 +89,7 @@ func (s *Stand) StartRedis(name string) (*Redis, error) {
 // StartTarget starts an application with a Redis of its own and waits until it answers.
 func (s *Stand) StartTarget(set Settings) (*Target, error) {
 	set = set.defaults()
-	python, err := venv()
+	python, err := venv(basic)
 	if err != nil {
 		return nil, err
 	}

@@ -15,17 +15,20 @@ import (
 
 // apps are the applications and what they need.
 //
-//go:embed app/app.py app/bare.py app/requirements.txt
+//go:embed app/*.py app/*.txt
 var apps embed.FS
+
+// basic is the environment of the applications that need no more than a server and Redis.
+const basic = "requirements"
 
 // ErrMissing is wrapped by errors about programs or rights that this machine lacks: tests skip
 // on it.
 var ErrMissing = errors.New("missing on this machine")
 
-// venv returns a Python environment with the pinned requirements, made once and kept in the
-// user's cache. Several processes may ask at the same time.
-func venv() (python string, err error) {
-	requirements, err := apps.ReadFile("app/requirements.txt")
+// venv returns a Python environment with the pinned requirements of app/NAME.txt, made once and
+// kept in the user's cache. Several processes may ask at the same time.
+func venv(name string) (python string, err error) {
+	requirements, err := apps.ReadFile("app/" + name + ".txt")
 	if err != nil {
 		return "", err
 	}
@@ -34,6 +37,9 @@ func venv() (python string, err error) {
 		return "", err
 	}
 	dir := filepath.Join(cache, "ragscope", "test-venv")
+	if name != basic {
+		dir += "-" + name
+	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return "", err
 	}
