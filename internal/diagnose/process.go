@@ -67,8 +67,9 @@ func explainGIL(f facts) (where string, evidence []string, recommendation string
 
 func explainBlocked(f facts) (where string, evidence []string, recommendation string) {
 	d := stageSeconds(f.rec, request.Blocked)
-	return "the event loop's thread", []string{fmt.Sprintf("Blocking calls: %s with one, p95 %s, longest %s.", plural(d.Count, "request"), recording.Seconds(d.Quantile(.95)), recording.Seconds(d.Max))},
-		"Find the blocking call in the off-CPU profile and await it, or run it in a thread (asyncio.to_thread): while it sleeps no other request of that worker moves."
+	evidence = append(evidence, fmt.Sprintf("Blocking calls: %s with one, p95 %s, longest %s.", plural(d.Count, "request"), recording.Seconds(d.Quantile(.95)), recording.Seconds(d.Max)))
+	return "the event loop's thread", append(evidence, loopFacts(f.rec)...), cmp.Or(loopAdvice(f.rec),
+		"Find the blocking call and await it, or run it in a thread (asyncio.to_thread): while it sleeps no other request of that worker moves.")
 }
 
 // explainBusy: what was ready waited because the event loop ran something else.
@@ -85,8 +86,11 @@ func explainBusy(f facts) (where string, evidence []string, recommendation strin
 	on, runq, blocked := stageSeconds(f.rec, request.OnCPU).Sum, stageSeconds(f.rec, request.RunQueue).Sum, stageSeconds(f.rec, request.Blocked).Sum
 	evidence = append(evidence, fmt.Sprintf("Meanwhile the target's threads ran for %s, waited for a core for %s and slept in blocking calls for %s.",
 		recording.Seconds(on), recording.Seconds(runq), recording.Seconds(blocked)))
-	evidence = append(evidence, cpuFacts(f.rec)...)
+	evidence = append(append(evidence, loopFacts(f.rec)...), cpuFacts(f.rec)...)
+	advice := loopAdvice(f.rec)
 	switch {
+	case advice != "" && runq <= on:
+		recommendation = advice
 	case blocked >= on && blocked >= runq && blocked > 0:
 		recommendation = "Blocking calls hold the event loop: await them or run them in a thread."
 	case runq > on:

@@ -56,6 +56,20 @@ func (d *Dist) Observe(seconds float64) {
 	d.put(min(max(us, lowest), highest), 1)
 }
 
+// ObserveN adds n times the same duration in seconds.
+func (d *Dist) ObserveN(seconds float64, n int64) {
+	if n <= 0 {
+		return
+	}
+	d.Observe(seconds)
+	if n > 1 {
+		seconds = math.Max(0, seconds)
+		d.Count += n - 1
+		d.Sum += seconds * float64(n-1)
+		d.put(min(max(int64(math.Round(seconds*1e6)), lowest), highest), n-1)
+	}
+}
+
 func (d *Dist) put(us, n int64) {
 	if d.buckets == nil {
 		d.buckets = map[int64]int64{}

@@ -125,6 +125,11 @@ func (r *Recording) Normalise() {
 	for i := range r.Pools {
 		r.Pools[i].normalise()
 	}
+	if r.EventLoop != nil {
+		sorted(&r.EventLoop.Blocks, func(a, b LoopBlock) int {
+			return cmp.Or(cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Function, b.Function))
+		})
+	}
 	sorted(&r.Memory.Timeline, func(a, b MemoryTick) int { return cmp.Compare(a.T, b.T) })
 	sorted(&r.Memory.Hotspots, func(a, b Hotspot) int { return cmp.Compare(b.Bytes, a.Bytes) })
 	sorted(&r.Backends, func(a, b Backend) int { return cmp.Or(cmp.Compare(a.Peer, b.Peer), cmp.Compare(a.Address, b.Address)) })

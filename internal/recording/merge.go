@@ -34,6 +34,7 @@ func Merge(parts ...*Recording) (*Recording, error) {
 		m.addTarget(p.Target)
 		m.addEndpoints(p.Endpoints)
 		m.addPools(p.Pools, shift)
+		m.addEventLoop(p.EventLoop)
 		m.addTimelines(p, shift)
 		m.addBackends(p)
 		m.addLosses(p.Losses)

@@ -100,6 +100,8 @@ func mergeLLM(m *Endpoint, l *LLM) {
 	m.LLM.Operation = cmp.Or(m.LLM.Operation, l.Operation)
 	m.LLM.TimeToFirstToken.Merge(l.TimeToFirstToken)
 	m.LLM.TimePerToken.Merge(l.TimePerToken)
+	m.LLM.ForwardDelay.Merge(l.ForwardDelay)
+	m.LLM.Generating += l.Generating
 	m.LLM.OutputTokens += l.OutputTokens
 	m.LLM.InputTokens += l.InputTokens
 	m.LLM.TokensFrom = cmp.Or(m.LLM.TokensFrom, l.TokensFrom)

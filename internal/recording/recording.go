@@ -23,6 +23,7 @@ type Recording struct {
 	Scenario    *Scenario     `json:"scenario,omitempty"` // only when a loader took part
 	Endpoints   []Endpoint    `json:"endpoints"`
 	Pools       []Pool        `json:"pools"`
+	EventLoop   *EventLoop    `json:"event_loop,omitempty"` // nil: none was seen
 	Memory      Memory        `json:"memory"`
 	Backends    []Backend     `json:"backends"`
 	Bottlenecks []Bottleneck  `json:"bottlenecks"`
@@ -125,7 +126,9 @@ type LLM struct {
 	TimePerToken     Dist     `json:"time_per_token"` // gaps between token arrivals
 	OutputTokens     int64    `json:"output_tokens"`
 	InputTokens      int64    `json:"input_tokens"`
-	TokensFrom       string   `json:"tokens_from"` // "protocol" or "chunks"
+	TokensFrom       string   `json:"tokens_from"`        // "protocol" or "chunks"
+	Generating       float64  `json:"generating_seconds"` // from the first token of each stream to its last
+	ForwardDelay     Dist     `json:"forward_delay"`      // from the arrival of tokens to the next bytes sent to the client
 }
 
 // Cache counts look-ups in Redis by their replies.
@@ -215,6 +218,22 @@ type Tick struct {
 	Max      float64            `json:"max"`
 	CPU      float64            `json:"cpu"`              // cores used by the target
 	Stages   map[string]float64 `json:"stages,omitempty"` // "pool_wait redis" → seconds
+}
+
+// EventLoop is how well the target's event loops kept up, all of them together.
+type EventLoop struct {
+	Lag    Dist        `json:"lag"`    // how late a timer of the loop was that is due every 10 ms
+	Blocks []LoopBlock `json:"blocks"` // turns of more than 50 ms
+}
+
+// LoopBlock sums up turns of an event loop of more than 50 ms: meanwhile it did nothing else.
+type LoopBlock struct {
+	Endpoint string  `json:"endpoint"` // whose code ran for most of it; "": nobody's, or not known
+	Function string  `json:"function"` // that held it up, "search (api/routes.py)"; "": no stack was sampled
+	Count    int64   `json:"count"`
+	Seconds  float64 `json:"seconds"`
+	Longest  float64 `json:"longest"` // seconds
+	Asleep   float64 `json:"asleep"`  // seconds in calls that sleep: a blocking client, time.sleep, a file
 }
 
 // Memory is the target's memory over time, all its processes added up.

@@ -119,4 +119,7 @@ func llmRows(t *Table, e *recording.Endpoint) {
 	}
 	row("LLM, to the first token", l.TimeToFirstToken, ratio(float64(l.Streams), n), "")
 	row("LLM, generation", l.TimePerToken, ratio(float64(l.Streams), n), " / token")
+	if l.ForwardDelay.Count > 0 {
+		t.row(Cell{"a token inside the API, until it is sent on", "sub"}, Cell{}, Cell{}, Cell{}, Cell{Text: quantile(l.ForwardDelay, .5)}, Cell{Text: quantile(l.ForwardDelay, .95)})
+	}
 }

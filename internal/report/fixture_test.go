@@ -60,6 +60,10 @@ func (d *draws) recording() *recording.Recording {
 		Window:   recording.Window{Start: noon.Add(time.Duration(d.start * 1e9)), Seconds: float64(d.seconds)},
 		Host:     recording.Host{Kernel: "6.18.5", OS: "Debian GNU/Linux 12", Arch: "amd64", CPUs: 2, CPUModel: "Fixture CPU", MemoryBytes: 8_326_000_000},
 		Scenario: &recording.Scenario{Name: d.name, Rate: d.rate, RunTime: float64(d.seconds), Host: "http://127.0.0.1:8000", ScheduleLagP99: .0004, CPUBusyRatio: math.Min(.97, d.rate/28), LoaderCPURatio: .05},
+		EventLoop: &recording.EventLoop{Blocks: []recording.LoopBlock{
+			{Endpoint: "POST /api/v1/chat", Function: "build_prompt (api/prompt.py)", Count: 7, Seconds: .49, Longest: .081},
+			{Endpoint: "POST /api/v1/retrieval/search", Function: "read_stopwords (api/text.py)", Count: 2, Seconds: .24, Longest: .13, Asleep: .22},
+		}},
 		Losses:   []recording.Loss{{Source: "ring buffer", Reason: "full", Count: 0}, {Source: "http2", Reason: "joined mid-connection", Count: 3}},
 		Probes:   []recording.Probe{{Probe: "sock_send_length", Attached: true}, {Probe: "sock_recv_length", Attached: true}, {Probe: "PyContext_Enter", Reason: "its entry cannot be emulated on this build"}},
 		Overhead: recording.Overhead{TargetRatio: .011, SecondsPerRequest: 6.2e-6, Basis: "probe costs calibrated at start × hits", PrecisionMode: "core", AgentCPURatio: .021, AgentRSSBytes: 61_000_000},
@@ -70,6 +74,9 @@ func (d *draws) recording() *recording.Recording {
 			Values: map[string]float64{"redis_memory_used_bytes": 41_200_000}, Rates: map[string]float64{"redis_evicted_keys_total": 0, "redis_keyspace_hits_total": 3 * d.rate, "redis_keyspace_misses_total": d.rate}},
 			{Peer: "ollama", Address: "127.0.0.1:11434", Version: "0.6.5"}},
 	}
+	r.EventLoop.Lag.ObserveN(0, int64(d.seconds)*90)
+	r.EventLoop.Lag.ObserveN(.004, int64(d.seconds)*9)
+	r.EventLoop.Lag.ObserveN(.06, int64(d.seconds))
 	ticks := make([]recording.Dist, d.seconds)
 	failed := make([]int64, d.seconds)
 	for _, e := range []struct {
@@ -176,6 +183,7 @@ func (d *draws) addCall(e *recording.Endpoint, p part) {
 	if p.peer == "ollama tokens" {
 		for range 24 {
 			e.LLM.TimePerToken.Observe(p.seconds / 24)
+			e.LLM.ForwardDelay.Observe(.0004)
 		}
 		e.LLM.OutputTokens += 24
 		e.LLM.InputTokens += 180

@@ -49,6 +49,7 @@ func (b *builder) bottlenecks() Section {
 	b.components(&s)
 	s.heading("Connection pools")
 	b.pools(&s)
+	b.eventLoop(&s)
 	s.heading("CPU")
 	s.table(cpuTable(b.whole))
 	if b.in.Flame != nil {

@@ -25,6 +25,8 @@ type counted struct{ requests, calls int }
 func (c *counted) Request(*Request)      { c.requests++ }
 func (c *counted) Call(*Call)            { c.calls++ }
 func (c *counted) Connection(Connection) {}
+func (c *counted) Lag(Lag)               {}
+func (c *counted) Block(Block)           {}
 
 // Requests, connections without an end, threads and contexts without number: memory stays.
 func TestMemoryIsBounded(t *testing.T) {

@@ -40,6 +40,7 @@ type Request struct {
 	Calls    []*Call
 	CPU      int64    // nanoseconds of its contexts on a CPU
 	OffCPU   int64    // nanoseconds of its contexts in run_queue, gil_wait and blocked
+	Forwards []int64  // nanoseconds from the arrival of tokens to the next bytes sent to the client; bounded by MaxTokens
 	Overlap  int64    // nanoseconds of calls hidden behind a parallel call
 	BytesIn  int64    // request bytes read
 	BytesOut int64    // response bytes written

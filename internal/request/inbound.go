@@ -59,6 +59,7 @@ func (t *Tracker) onInboundRecv(e *event.Event) {
 		return
 	}
 	th := t.thread(e)
+	t.read(th, e)
 	for _, m := range c.requests.Feed(protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}) {
 		if m.Begin && !c.ignore {
 			t.begin(c, th, e, m)
@@ -232,6 +233,7 @@ func (l *live) answer(m http1.Event, e *event.Event) {
 // first byte.
 func (l *live) sent(e *event.Event) {
 	l.Last = e.Time
+	l.passing.sent(e.Time)
 	l.BytesOut += int64(e.Len)
 	if l.FirstToken == 0 && l.SSE && (llm.FirstClientToken(e.Head) || llm.FirstClientToken(e.Tail)) {
 		l.FirstToken = e.Time
@@ -295,8 +297,9 @@ func (t *Tracker) finish(l *live, at int64) {
 	}
 	t.counts[l.Endpoint]--
 	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
+	l.Forwards = l.forwards()
 	fact := l.Request
-	l.parts, l.awaiting, l.on, l.Spans, l.Calls = nil, nil, nil, nil, nil // contexts may remember it for long
+	l.parts, l.awaiting, l.on, l.Spans, l.Calls, l.passing, l.Forwards = nil, nil, nil, nil, nil, passing{}, nil // contexts may remember it for long
 	t.sink.Request(&fact)
 }
 

@@ -24,6 +24,7 @@ type live struct {
 	lastTID   *thread
 	on        []*thread   // that run one of its contexts now
 	awaiting  []*exchange // calls under way
+	passing   passing     // tokens
 	lent      *node       // a context that is its own only until it is answered
 }
 

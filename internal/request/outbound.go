@@ -233,9 +233,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 	if len(c.pending) > 0 {
 		x := c.pending[0]
 		x.arrive(e)
-		if x.body != nil {
-			x.body.received(p, x.lastArrival(e))
-		}
+		t.receive(x, p, x.lastArrival(e))
 		if x.live != nil && !x.live.answered && (th.current == nil || th.isLoop) {
 			t.lend(th, x.live, e.Time)
 		}

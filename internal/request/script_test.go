@@ -143,11 +143,15 @@ type facts struct {
 	requests    []*Request
 	calls       []*Call // in no request's list
 	connections []Connection
+	lags        []Lag
+	blocks      []Block
 }
 
 func (f *facts) Request(r *Request)      { f.requests = append(f.requests, r) }
 func (f *facts) Call(k *Call)            { f.calls = append(f.calls, k) }
 func (f *facts) Connection(k Connection) { f.connections = append(f.connections, k) }
+func (f *facts) Lag(k Lag)               { f.lags = append(f.lags, k) }
+func (f *facts) Block(k Block)           { f.blocks = append(f.blocks, k) }
 
 func newTracker(f *facts, late bool) *Tracker {
 	return New(Options{

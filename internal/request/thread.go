@@ -17,6 +17,7 @@ type thread struct {
 	cuts    []cut  // of the current step
 	serving *live  // thread as execution context: no contexts, one request at a time
 	reading reading
+	turns   turns
 	replied *exchange // whose answer it read outside any context: the next one entered is the connection's
 	history history
 }
@@ -136,6 +137,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 		th.isLoop, th.history = true, history{limit: maxHistory}
 	}
 	th.turn++
+	t.asked(th, e)
 	th.reading = reading{}
 	th.replied = nil
 }
@@ -146,7 +148,11 @@ func (t *Tracker) onSwitch(e *event.Event) {
 	if e.Has(event.Epoll) {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
 		th.slept = e.Arrive
+		t.polled(th, e)
 		return
+	}
+	if e.Flags&(event.Preempted|event.GIL) == 0 && e.Arrive >= th.turns.start {
+		th.turns.asleep += e.Time - e.Arrive
 	}
 	if th.current == nil {
 		return

@@ -14,6 +14,9 @@ type Options struct {
 	// Late reports whether the process reads a socket before it enters the connection's
 	// context (uvloop), not after (asyncio).
 	Late func(pid uint32) bool
+	// EventLoop reports whether a thread of the process that polls with epoll and reads what clients
+	// send is an event loop (asyncio), not one of a runtime's own; nil: always.
+	EventLoop func(pid uint32) bool
 }
 
 // Sink takes the facts. Its calls come in the order in which things end; the values belong to
@@ -25,6 +28,9 @@ type Sink interface {
 	Call(*Call)
 	// Connection is a change of a pool.
 	Connection(Connection)
+	// Lag and Block tell of event loops.
+	Lag(Lag)
+	Block(Block)
 }
 
 // Change is what happened to a connection.
@@ -145,6 +151,7 @@ func (t *Tracker) Steps(on bool) {
 	t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
 	for _, th := range t.threads {
 		th.current, th.cuts, th.asleep, th.reading = nil, nil, 0, reading{}
+		th.turns.told, th.turns.start = false, 0
 	}
 	for _, c := range t.in {
 		if c.open != nil {

@@ -40,3 +40,5 @@ type discard struct{}
 func (discard) Request(*Request)      {}
 func (discard) Call(*Call)            {}
 func (discard) Connection(Connection) {}
+func (discard) Lag(Lag)               {}
+func (discard) Block(Block)           {}

@@ -4,6 +4,7 @@ import (
 	"github.com/ragscope/ragscope/internal/kernel/event"
 	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/request"
+	"github.com/ragscope/ragscope/internal/stack"
 )
 
 // push takes an event off the ring buffer.
@@ -33,6 +34,7 @@ func (w *Watcher) release() {
 	w.sequence.Release(t-request.Hold, w.tracker.Feed)
 	if w.joiner != nil {
 		w.joiner.Advance(t)
+		w.culprits.Advance(t)
 	}
 }
 
@@ -67,4 +69,26 @@ func (s sink) Call(k *request.Call) {
 
 func (s sink) Connection(k request.Connection) {
 	s.each(func(c *collect.Collector) { c.Connection(k) })
+}
+
+func (s sink) Lag(l request.Lag) {
+	s.each(func(c *collect.Collector) { c.Lag(l) })
+	if m := s.w.opts.Metrics; m != nil {
+		m.ObserveLag(s.w.service, l)
+	}
+}
+
+// Block waits for the stacks that tell which function it was.
+func (s sink) Block(b request.Block) {
+	tell := func(function string) {
+		s.each(func(c *collect.Collector) { c.Block(b, function) })
+		if m := s.w.opts.Metrics; m != nil {
+			m.ObserveBlock(s.w.service, b, function)
+		}
+	}
+	if s.w.culprits == nil {
+		tell("")
+		return
+	}
+	s.w.culprits.Ask(stack.Stretch{PID: b.PID, TID: b.TID, Start: b.Start, End: b.End}, tell)
 }

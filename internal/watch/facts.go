@@ -108,6 +108,12 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	if p := w.lowest(begin.mono); p != kernel.Full {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "pool waits, on_cpu and loop_wait, at least for a part of the time", Why: fmt.Sprintf("the precision was %s: more would cost the target more than --overhead-budget allows", p)})
 	}
+	if p := w.lowest(begin.mono); p != kernel.Full && r.EventLoop != nil {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "endpoint of a block of the event loop; lag of a loop that never sleeps", Why: fmt.Sprintf("the precision was %s: a turn of the loop ends where it sleeps or reads what came after its begin, so turns are too long rather than too short", p)})
+	}
+	if w.stackWhy != "" && r.EventLoop != nil && len(r.EventLoop.Blocks) > 0 {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that blocks the event loop", Why: w.stackWhy})
+	}
 	if w.stackWhy != "" {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy})
 	}

@@ -24,6 +24,7 @@ func (w *Watcher) startStacks() {
 	w.stackWhy = "the stack sampler is still loading"
 	w.tally = stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall)
 	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.tally.Add)
+	w.culprits = stack.NewCulprits(stack.DefaultHold)
 }
 
 func (w *Watcher) newSampler() *stack.Sampler {
@@ -73,6 +74,7 @@ func (w *Watcher) runStacks(ctx context.Context) {
 		case <-ctx.Done():
 			w.mu.Lock()
 			w.joiner.Flush()
+			w.culprits.Flush()
 			w.mu.Unlock()
 			return
 		case s, ok := <-w.sampler.Load().Samples():
@@ -81,6 +83,7 @@ func (w *Watcher) runStacks(ctx context.Context) {
 			}
 			w.mu.Lock()
 			w.joiner.Add(s)
+			w.culprits.Sample(s)
 			w.mu.Unlock()
 		}
 	}

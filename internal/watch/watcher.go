@@ -65,6 +65,7 @@ type Watcher struct {
 	windows  map[*window]bool
 	lines    *collect.Lines
 	joiner   *stack.Joiner
+	culprits *stack.Culprits // nil: no stacks are sampled
 
 	slow      slowFacts
 	stackWhy  string // why there are no stacks; guarded by mu
@@ -114,7 +115,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	w.lowered = []step{{w.begin.mono, opts.Precision}}
 	w.released = w.begin.mono
 	w.memory = memory.NewSampler(w.begin.wall)
-	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late}, sink{w})
+	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late, EventLoop: w.eventLoop}, sink{w})
 	w.tracker.Steps(opts.Precision == kernel.Full)
 	w.total = collect.New(w.begin.mono, nil)
 	w.recent[0], w.recent[1] = collect.New(w.begin.mono, nil), collect.New(w.begin.mono, nil)
@@ -201,6 +202,9 @@ func (w *Watcher) late(pid uint32) bool {
 	py := w.pythons[pid]
 	return py != nil && len(py.Loop) >= 6 && py.Loop[:6] == "uvloop"
 }
+
+// eventLoop: the pollers of other runtimes are none that a request's code could hold up.
+func (w *Watcher) eventLoop(pid uint32) bool { return w.pythons[pid] != nil }
 
 // Run lets the events flow until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {

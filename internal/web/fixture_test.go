@@ -53,12 +53,17 @@ func fixture() *recording.Recording {
 		request.OnCPU, "", .009, request.PoolWait, "redis", .031, request.PoolWait, "ollama", .02, request.Connect, "ollama", .001, request.Upstream, "redis", .002,
 		request.Upstream, "qdrant", .013, request.Upstream, "ollama", .42, request.LoopWait, "", .004, request.Send, "", .001, request.Unexplained, "", .003)
 	stream.LLM = &recording.LLM{Streams: 214, Models: []string{"smollm2"}, TimeToFirstToken: dist(214, .14), TimePerToken: dist(3000, .011), OutputTokens: 5120, TokensFrom: "protocol"}
+	stream.LLM.ForwardDelay = dist(3000, .0004)
 	health := endpoint("GET /health", 60, map[string]int64{"200": 60}, request.OnCPU, "", .0003, request.ReceiveQueue, "", .0001, request.Unexplained, "", .00001)
 
 	rec := &recording.Recording{
 		Schema: recording.Schema, Target: recording.Target{Service: "rag-api", PIDs: []int{4711, 4712}, Runtime: "CPython 3.11.7, uvloop", Address: "127.0.0.1:8000"},
 		Window:    recording.Window{Start: time.Unix(1.75e9, 0).UTC(), Seconds: 60},
 		Endpoints: []recording.Endpoint{health, stream, search},
+		EventLoop: &recording.EventLoop{Lag: dist(6000, .0007), Blocks: []recording.LoopBlock{
+			{Endpoint: "POST /api/v1/retrieval/search", Function: "rank (api/search.py)", Count: 12, Seconds: 1.1, Longest: .18},
+			{Function: "reload (api/cache.py)", Count: 1, Seconds: .06, Longest: .06, Asleep: .055},
+		}},
 		Pools: []recording.Pool{
 			{Peer: "qdrant", Address: "127.0.0.1:6334", Unit: "streams", OpenMax: 1, InUseMax: 1, WaitersMax: 0, Creates: 1},
 			{Peer: "redis", Address: "127.0.0.1:6379", Unit: "connections", OpenMax: 10, InUseMax: 10, Limit: 10, LimitBasis: "10 in use while others waited", WaitersMax: 17, Timeouts: 1, Creates: 10,

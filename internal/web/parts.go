@@ -52,6 +52,7 @@ func models(r *recording.Recording) []llm {
 		}
 		v := llm{Endpoint: e.Endpoint, Streams: count(l.Streams), First50: seconds(l.TimeToFirstToken.Quantile(.5)),
 			First95: seconds(l.TimeToFirstToken.Quantile(.95)), Gap50: seconds(l.TimePerToken.Quantile(.5)), Gap95: seconds(l.TimePerToken.Quantile(.95)),
+			Forward50: seconds(l.ForwardDelay.Quantile(.5)), Forward95: seconds(l.ForwardDelay.Quantile(.95)),
 			Output: rate(float64(l.OutputTokens) / max(r.Window.Seconds, 1e-9)), From: l.TokensFrom}
 		for i, m := range l.Models {
 			if i > 0 {

@@ -20,6 +20,7 @@ type view struct {
 	Endpoints                         []endpoint
 	Pools                             []pool
 	LLM                               []llm
+	Loop                              loop
 	Memory                            memory
 	Backends                          []backend
 	Trust                             trust
@@ -61,7 +62,15 @@ type pool struct {
 
 type wait struct{ Endpoint, Share, P50, P95 string }
 
-type llm struct{ Endpoint, Streams, Models, First50, First95, Gap50, Gap95, Output, From string }
+type llm struct{ Endpoint, Streams, Models, First50, First95, Gap50, Gap95, Forward50, Forward95, Output, From string }
+
+// loop is how well the event loops kept up; Late is "" where none was seen.
+type loop struct {
+	Late, P95, P99, Max, Tone string
+	Blocks                    []block
+}
+
+type block struct{ Function, Endpoint, Count, Seconds, Longest, Asleep string }
 
 type memory struct {
 	RSS, VMS, Heap, Threads, Growth, Verdict, Tone string
@@ -102,6 +111,7 @@ func newView(r *recording.Recording, all bool) view {
 	v.Endpoints, v.Legend = endpoints(r)
 	v.Pools = pools(r)
 	v.LLM = models(r)
+	v.Loop = loopOf(r.EventLoop)
 	v.Memory = memoryOf(r.Memory)
 	v.Backends = backends(r.Backends)
 	v.Trust = trustOf(r)

@@ -61,6 +61,7 @@ const (
 	errorType = "error_type"
 	server    = "server_address"
 	peer      = "peer"
+	function  = "code_function_name"
 )
 
 var genAI = []string{service, "gen_ai_operation_name", "gen_ai_request_model", server, route}
@@ -82,7 +83,10 @@ var (
 	endpointCache = counter("ragscope_endpoint_cache_requests_total",
 		"Cache look-ups in Redis by their replies.", service, route, "result")
 	loopLag = histogram("ragscope_eventloop_lag_seconds",
-		"How long something that was ready to go on waited for the event loop or thread pool.", stageBuckets, service)
+		"How late a timer of the target's event loop was that is due every 10 ms.", stageBuckets, service)
+	loopBlocked = counter("ragscope_eventloop_blocked_seconds_total",
+		"Seconds that turns of the event loop of more than 50 ms took, by the endpoint that ran for most of it and the function that most stacks name.",
+		service, route, function)
 	gilWait = histogram("ragscope_gil_wait_seconds",
 		"Single waits of a request's thread for the GIL.", stageBuckets, service)
 )
@@ -126,6 +130,9 @@ var (
 		"Time from the last sent byte to the arrival of the first chunk with tokens, streamed calls only.", firstBuckets, genAI...)
 	llmChunk = histogram("gen_ai_client_operation_time_per_output_chunk_seconds",
 		"Gaps between the arrivals of chunks with tokens.", chunkBuckets, genAI...)
+	llmForward = histogram("ragscope_llm_forward_delay_seconds",
+		"How long tokens were on their way through the target: from their arrival to the next bytes sent to the client.",
+		stageBuckets, service, route)
 	llmTokens = histogram("gen_ai_client_token_usage",
 		"Tokens per call as the protocol counts them, or chunks that carried tokens where it does not.",
 		tokenBuckets, append(genAI, "gen_ai_token_type")...)

@@ -14,7 +14,8 @@ const (
 	maxOperations = 64  // per system
 	maxModels     = 32
 	maxErrors     = 32
-	maxPeers      = 8 // addresses of one system
+	maxFunctions  = 100 // that held up an event loop, of all services
+	maxPeers      = 8   // addresses of one system
 )
 
 const other = "_other"

@@ -17,7 +17,8 @@ type Metrics struct {
 	requests, stages, loop, gil             *prometheus.HistogramVec
 	db, wait, use, create, http, rpc        *prometheus.HistogramVec
 	llm, llmFirst, llmChunk, llmTokens      *prometheus.HistogramVec
-	cpu, allocated, cache, loss             *prometheus.CounterVec
+	llmForward                              *prometheus.HistogramVec
+	cpu, allocated, cache, loss, blocked    *prometheus.CounterVec
 	withoutTimes, withoutEnd, tooManyTokens prometheus.Counter
 
 	mu         sync.Mutex // guards all below
@@ -27,6 +28,7 @@ type Metrics struct {
 	errors     *closed
 	models     *closed
 	rpcMethods *closed
+	functions  *closed // that held up an event loop
 
 	state state
 }
@@ -42,7 +44,9 @@ func New() *Metrics {
 		create: poolCreate.histogramVec(reg), http: httpDuration.histogramVec(reg), rpc: rpcDuration.histogramVec(reg),
 		llm: llmDuration.histogramVec(reg), llmFirst: llmFirst.histogramVec(reg),
 		llmChunk: llmChunk.histogramVec(reg), llmTokens: llmTokens.histogramVec(reg),
-		cpu: endpointCPU.counterVec(reg), allocated: endpointAllocated.counterVec(reg), cache: endpointCache.counterVec(reg),
+		llmForward: llmForward.histogramVec(reg),
+		cpu:        endpointCPU.counterVec(reg), allocated: endpointAllocated.counterVec(reg), cache: endpointCache.counterVec(reg),
+		blocked: loopBlocked.counterVec(reg),
 
 		services:   map[string]*serviceState{},
 		peers:      peerNames{names: map[request.Peer]string{}, count: map[string]int{}},
@@ -50,6 +54,7 @@ func New() *Metrics {
 		errors:     newClosed(maxErrors, errorLabel),
 		models:     newClosed(maxModels, asIs),
 		rpcMethods: newClosed(maxOperations, rpcMethodLabel),
+		functions:  newClosed(maxFunctions, asIs),
 	}
 	// Not registered: state hands these out together with the losses of other rooms, which
 	// share their name.
@@ -98,10 +103,10 @@ func (m *Metrics) Forget(name string) {
 	defer m.mu.Unlock()
 	delete(m.services, name)
 	for _, v := range []*prometheus.HistogramVec{m.requests, m.stages, m.loop, m.gil, m.db, m.wait, m.use,
-		m.create, m.http, m.rpc, m.llm, m.llmFirst, m.llmChunk, m.llmTokens} {
+		m.create, m.http, m.rpc, m.llm, m.llmFirst, m.llmChunk, m.llmTokens, m.llmForward} {
 		v.DeletePartialMatch(prometheus.Labels{service: name})
 	}
-	for _, v := range []*prometheus.CounterVec{m.cpu, m.allocated, m.cache} {
+	for _, v := range []*prometheus.CounterVec{m.cpu, m.allocated, m.cache, m.blocked} {
 		v.DeletePartialMatch(prometheus.Labels{service: name})
 	}
 	m.state.forget(name)

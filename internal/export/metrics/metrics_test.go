@@ -59,7 +59,13 @@ func chat(t int64) *request.Request {
 // filled is a fixed input that reaches every family.
 func filled() *Metrics {
 	m := New()
-	m.Observe("rag", chat(1e9))
+	first := chat(1e9)
+	first.Forwards = []int64{ms / 5, ms / 4}
+	m.Observe("rag", first)
+	m.ObserveLag("rag", request.Lag{Time: 1e9, N: 90})
+	m.ObserveLag("rag", request.Lag{Time: 2e9, N: 1, Late: 70 * ms})
+	m.ObserveBlock("rag", request.Block{End: 80 * ms, Endpoint: "POST /api/v1/chat"}, "rank (api/search.py)")
+	m.ObserveBlock("rag", request.Block{End: 60 * ms}, "")
 	cached := chat(2e9)
 	cached.Calls = []*request.Call{{Peer: redis, Operation: "GET", Sent: 1, LastArrived: 1 + ms, LastRead: 1 + 2*ms, Lookups: 1, Hits: 1, Finished: true},
 		{Peer: redis, Operation: "BLPOP", Sent: 1, Error: "UNBLOCKED client unblocked"}}

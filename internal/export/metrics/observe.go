@@ -102,6 +102,12 @@ func (m *Metrics) Observe(service string, r *request.Request) {
 	for _, c := range r.Calls {
 		m.observeCall(e, c)
 	}
+	if len(r.Forwards) > 0 {
+		forward := m.llmForward.WithLabelValues(s.name, e.route)
+		for _, ns := range r.Forwards {
+			forward.Observe(float64(ns) / second)
+		}
+	}
 }
 
 // ObserveCall counts a finished call that belongs to no request. Its http_route is empty.
@@ -159,10 +165,7 @@ func (m *Metrics) observeStages(e *endpointState, spans []request.Span) {
 		h := m.stage(e, sp.Stage, sp.Peer)
 		h.ns += ns
 		h.seen = true
-		switch sp.Stage {
-		case request.LoopWait:
-			e.service.loop.Observe(float64(ns) / second)
-		case request.GILWait:
+		if sp.Stage == request.GILWait {
 			e.service.gil.Observe(float64(ns) / second)
 		}
 	}

@@ -22,6 +22,7 @@ type Collector struct {
 	endpoints map[string]*endpoint
 	ticks     []*second
 	calls     int64 // of no request
+	loop      loop
 }
 
 type endpoint struct {
@@ -90,6 +91,11 @@ func (c *Collector) Request(r *request.Request) {
 	e.addStages(r)
 	for _, k := range r.Calls {
 		e.addCall(k)
+	}
+	if f.LLM != nil {
+		for _, ns := range r.Forwards {
+			f.LLM.ForwardDelay.Observe(float64(ns) / 1e9)
+		}
 	}
 	c.tick(r, e)
 }
@@ -161,6 +167,7 @@ func (e *endpoint) addLLM(k *request.Call) {
 		return
 	}
 	f.TimeToFirstToken.Observe(float64(m.Tokens[0]-k.Sent) / 1e9)
+	f.Generating += float64(m.Tokens[len(m.Tokens)-1]-m.Tokens[0]) / 1e9
 	for i := 1; i < len(m.Tokens); i++ {
 		f.TimePerToken.Observe(float64(m.Tokens[i]-m.Tokens[i-1]) / 1e9)
 	}
@@ -242,6 +249,7 @@ func (c *Collector) Fill(r *recording.Recording, end int64) {
 	}
 	slices.SortFunc(r.Endpoints, func(a, b recording.Endpoint) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
 	r.Pools = c.pools.Recording(end)
+	r.EventLoop = c.loop.recording()
 	for i, s := range c.ticks {
 		r.Timeline = append(r.Timeline, recording.Tick{
 			T: float64(i), Requests: s.requests, Errors: s.errors, Active: s.active,
@@ -287,7 +295,7 @@ func (e *endpoint) recording() recording.Endpoint {
 	})
 	if e.fact.LLM != nil {
 		m := *e.fact.LLM
-		m.TimeToFirstToken, m.TimePerToken = m.TimeToFirstToken.Clone(), m.TimePerToken.Clone()
+		m.TimeToFirstToken, m.TimePerToken, m.ForwardDelay = m.TimeToFirstToken.Clone(), m.TimePerToken.Clone(), m.ForwardDelay.Clone()
 		for name := range e.models {
 			m.Models = append(m.Models, name)
 		}

@@ -1,0 +1,134 @@
+package stack
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// maxRecent bounds the samples that are looked back over: ten seconds of four busy CPUs.
+const maxRecent = 4096
+
+// Stretch is a time of one thread, in ns on CLOCK_MONOTONIC.
+type Stretch struct {
+	PID, TID   uint32
+	Start, End int64
+}
+
+// Culprits tells which function held a thread up during a stretch, by the samples that were
+// taken of it. It holds each stretch until its samples have come out of the kernel, by the clock
+// of Advance. Not for concurrent use.
+type Culprits struct {
+	hold   int64
+	recent []Sample // the newest, a ring
+	next   int
+	held   []question
+}
+
+type question struct {
+	Stretch
+	answer func(function string)
+}
+
+// NewCulprits waits hold after the end of a stretch.
+func NewCulprits(hold time.Duration) *Culprits { return &Culprits{hold: int64(hold)} }
+
+// Sample takes a sample.
+func (c *Culprits) Sample(s Sample) {
+	if len(c.recent) < maxRecent {
+		c.recent = append(c.recent, s)
+		return
+	}
+	c.recent[c.next] = s
+	c.next = (c.next + 1) % maxRecent
+}
+
+// Ask calls answer once it can be known which function it was: "" where no sample was taken.
+func (c *Culprits) Ask(x Stretch, answer func(function string)) {
+	c.held = append(c.held, question{x, answer})
+}
+
+// Advance moves the clock to now, in ns on CLOCK_MONOTONIC.
+func (c *Culprits) Advance(now int64) {
+	n := 0
+	for n < len(c.held) && now-c.held[n].End >= c.hold {
+		c.held[n].answer(c.of(c.held[n].Stretch))
+		n++
+	}
+	c.held = slices.Delete(c.held, 0, n)
+}
+
+// Flush answers all that is held, at the end of a run.
+func (c *Culprits) Flush() {
+	for _, q := range c.held {
+		q.answer(c.of(q.Stretch))
+	}
+	c.held = nil
+}
+
+// of is the function that most samples of the stretch name.
+func (c *Culprits) of(x Stretch) string {
+	seen := map[string]int64{}
+	for i := range c.recent {
+		s := &c.recent[i]
+		if s.PID == x.PID && s.TID == x.TID && x.Start <= s.Time && s.Time <= x.End {
+			if name := Culprit(s.Frames); name != "" {
+				seen[name] += s.Value
+			}
+		}
+	}
+	names := slices.Sorted(maps.Keys(seen))
+	if len(names) == 0 {
+		return ""
+	}
+	return slices.MaxFunc(names, func(a, b string) int { return cmp.Compare(seen[a], seen[b]) })
+}
+
+// Culprit names the function of a stack that somebody who wants to mend it would open: the
+// innermost one of the application's own code, "search (api/routes.py)"; where there is none, the
+// innermost Python function; "" without Python.
+func Culprit(frames []Frame) string {
+	innermost := -1
+	for i := range frames {
+		if frames[i].Kind != Python {
+			continue
+		}
+		if innermost < 0 {
+			innermost = i
+		}
+		if ownCode(frames[i].File) {
+			innermost = i
+			break
+		}
+	}
+	if innermost < 0 {
+		return ""
+	}
+	f := frames[innermost]
+	if f.File == "" {
+		return f.Function
+	}
+	return f.Function + " (" + shortPath(f.File) + ")"
+}
+
+// ownCode: not installed, not of the standard library, not made at run time.
+func ownCode(file string) bool {
+	for _, part := range [...]string{"/site-packages/", "/dist-packages/", "/lib/python3", "/lib/python2"} {
+		if strings.Contains(file, part) {
+			return false
+		}
+	}
+	return file != "" && file[0] != '<' && !strings.HasSuffix(file, ".pyx")
+}
+
+// shortPath is a file with its folder.
+func shortPath(file string) string {
+	folder := path.Base(path.Dir(file))
+	if folder == "." || folder == "/" {
+		return path.Base(file)
+	}
+	return folder + "/" + path.Base(file)
+}
