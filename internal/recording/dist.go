@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"math/bits"
 	"slices"
@@ -22,14 +21,20 @@ const (
 // Dist is a distribution of durations: DIST of the file format. Count, Sum and Max are exact
 // in seconds; the percentiles have HdrHistogram's precision of 3 digits.
 //
-// It keeps only the buckets in use: an HdrHistogram of this range takes 190 kB, a run has
-// hundreds of distributions, and each has a few hundred different values.
+// It keeps only the buckets in use, ascending: an HdrHistogram of this range takes 190 kB, a run
+// has hundreds of distributions, and each has a few hundred different values.
 // The zero value is an empty distribution, ready to use. Not safe for concurrent use.
 type Dist struct {
 	Count   int64
 	Sum     float64
 	Max     float64
-	buckets map[int64]int64 // lowest microsecond of a bucket → observations
+	buckets []bin
+}
+
+// bin is a bucket in use.
+type bin struct {
+	low uint32 // its lowest microsecond
+	n   int64  // observations
 }
 
 // subBuckets is the number of values that a histogram of 3 digits tells apart in each power
@@ -71,11 +76,13 @@ func (d *Dist) ObserveN(seconds float64, n int64) {
 }
 
 func (d *Dist) put(us, n int64) {
-	if d.buckets == nil {
-		d.buckets = map[int64]int64{}
-	}
 	low, _ := bucket(us)
-	d.buckets[low] += n
+	i, found := slices.BinarySearchFunc(d.buckets, uint32(low), func(s bin, low uint32) int { return cmp.Compare(s.low, low) })
+	if found {
+		d.buckets[i].n += n
+		return
+	}
+	d.buckets = slices.Insert(d.buckets, i, bin{uint32(low), n})
 }
 
 // Merge adds other's observations to d.
@@ -83,14 +90,18 @@ func (d *Dist) Merge(other Dist) {
 	d.Count += other.Count
 	d.Sum += other.Sum
 	d.Max = math.Max(d.Max, other.Max)
-	for us, n := range other.buckets {
-		d.put(us, n)
+	if len(d.buckets) == 0 {
+		d.buckets = slices.Clone(other.buckets)
+		return
+	}
+	for _, s := range other.buckets {
+		d.put(int64(s.low), s.n)
 	}
 }
 
 // Clone returns an independent copy.
 func (d Dist) Clone() Dist {
-	d.buckets = maps.Clone(d.buckets)
+	d.buckets = slices.Clone(d.buckets)
 	return d
 }
 
@@ -129,11 +140,10 @@ func (d Dist) Mean() float64 {
 // Bars returns the non-empty buckets, ascending.
 func (d Dist) Bars() []Bar {
 	out := make([]Bar, 0, len(d.buckets))
-	for low, n := range d.buckets {
-		_, high := bucket(low)
-		out = append(out, Bar{Upper: float64(high) / 1e6, Count: n})
+	for _, s := range d.buckets {
+		_, high := bucket(int64(s.low))
+		out = append(out, Bar{Upper: float64(high) / 1e6, Count: s.n})
 	}
-	slices.SortFunc(out, func(a, b Bar) int { return cmp.Compare(a.Upper, b.Upper) })
 	return out
 }
 
@@ -160,8 +170,8 @@ func (d Dist) fields() (distJSON, error) {
 		return j, nil
 	}
 	h := hdrhistogram.New(lowest, highest, digits)
-	for us, n := range d.buckets {
-		if err := h.RecordValues(us, n); err != nil {
+	for _, s := range d.buckets {
+		if err := h.RecordValues(int64(s.low), s.n); err != nil {
 			return j, fmt.Errorf("histogram: %w", err)
 		}
 	}

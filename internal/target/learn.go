@@ -46,19 +46,28 @@ var (
 	number = regexp.MustCompile(`^[-+]?[0-9]+(\.[0-9]+)?$`)
 	uuid   = regexp.MustCompile(`^(?i)[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$`)
 	hexa   = regexp.MustCompile(`^(?i)[0-9a-f]{8,}$`)
-	digit  = regexp.MustCompile(`[0-9]`)
-	plain  = regexp.MustCompile(`^[A-Za-z0-9._~@:-]*$`)
 	opaque = regexp.MustCompile(`^[A-Za-z0-9_-]{20,}$`) // identifiers such as ULIDs and base64
 )
 
 // isValue says whether a segment is a number, a UUID, a hash, an opaque identifier, or holds
-// characters that no one writes in a route.
+// characters that no one writes in a route. Most segments are words, so those are told without
+// regular expressions.
 func isValue(s string) bool {
-	switch {
-	case len(s) > maxSegmentLength, !plain.MatchString(s), number.MatchString(s), uuid.MatchString(s):
-		return true
-	case hexa.MatchString(s), opaque.MatchString(s):
-		return digit.MatchString(s)
+	digits, plain := 0, true
+	for _, c := range []byte(s) {
+		switch {
+		case '0' <= c && c <= '9':
+			digits++
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '.', c == '_', c == '~', c == '@', c == ':', c == '-':
+		default:
+			plain = false
+		}
 	}
-	return false
+	switch {
+	case len(s) > maxSegmentLength, !plain:
+		return true
+	case digits == 0:
+		return len(s) >= 32 && uuid.MatchString(s)
+	}
+	return number.MatchString(s) || uuid.MatchString(s) || hexa.MatchString(s) || opaque.MatchString(s)
 }

@@ -27,16 +27,35 @@ type Collector struct {
 
 type endpoint struct {
 	fact   recording.Endpoint
-	stages map[[2]string]*recording.Stage
+	status map[int]int64
+	stages []*recording.Stage
 	calls  map[[2]string]*recording.Call
 	models map[string]bool
-	perReq map[[2]string]float64 // scratch: seconds of one request by stage
+	perReq shares // scratch: of one request
+}
+
+// share is the time of one stage. There are so few of them that a search finds one sooner than a map.
+type share struct {
+	stage, peer string
+	seconds     float64
+}
+
+type shares []share
+
+func (s *shares) add(stage, peer string, seconds float64) {
+	for i := range *s {
+		if k := &(*s)[i]; k.stage == stage && k.peer == peer {
+			k.seconds += seconds
+			return
+		}
+	}
+	*s = append(*s, share{stage, peer, seconds})
 }
 
 type second struct {
 	requests, errors, active int64
 	latency                  recording.Dist
-	stages                   map[string]float64
+	stages                   shares
 	cpu                      float64
 }
 
@@ -60,9 +79,8 @@ func (c *Collector) endpoint(name string) *endpoint {
 	e := c.endpoints[name]
 	if e == nil {
 		e = &endpoint{
-			fact:   recording.Endpoint{Endpoint: name, Status: map[string]int64{}},
-			stages: map[[2]string]*recording.Stage{}, calls: map[[2]string]*recording.Call{},
-			models: map[string]bool{}, perReq: map[[2]string]float64{},
+			fact: recording.Endpoint{Endpoint: name}, status: map[int]int64{},
+			calls: map[[2]string]*recording.Call{}, models: map[string]bool{},
 		}
 		c.endpoints[name] = e
 	}
@@ -80,7 +98,7 @@ func (c *Collector) Request(r *request.Request) {
 	if len(r.Missing) > 0 {
 		f.Incomplete++
 	}
-	f.Status[status(r.Status)]++
+	e.status[r.Status]++
 	f.Latency.Observe(float64(r.Total()) / 1e9)
 	if r.First > 0 {
 		f.FirstByte.Observe(float64(r.First-r.Start) / 1e9)
@@ -108,19 +126,26 @@ func status(code int) string {
 }
 
 func (e *endpoint) addStages(r *request.Request) {
-	clear(e.perReq)
+	e.perReq = e.perReq[:0]
 	for _, s := range r.Spans {
-		e.perReq[[2]string{s.Stage, s.Peer}] += float64(s.End-s.Start) / 1e9
+		e.perReq.add(s.Stage, s.Peer, float64(s.End-s.Start)/1e9)
 	}
-	for k, seconds := range e.perReq {
-		s := e.stages[k]
-		if s == nil {
-			s = &recording.Stage{Stage: k[0], Peer: k[1]}
-			e.stages[k] = s
-		}
+	for _, k := range e.perReq {
+		s := e.stage(k.stage, k.peer)
 		s.Requests++
-		s.Observe(seconds)
+		s.Observe(k.seconds)
 	}
+}
+
+func (e *endpoint) stage(stage, peer string) *recording.Stage {
+	for _, s := range e.stages {
+		if s.Stage == stage && s.Peer == peer {
+			return s
+		}
+	}
+	s := &recording.Stage{Stage: stage, Peer: peer}
+	e.stages = append(e.stages, s)
+	return s
 }
 
 func (e *endpoint) addCall(k *request.Call) {
@@ -179,7 +204,7 @@ func (c *Collector) at(t int64) *second {
 		return nil
 	}
 	for len(c.ticks) <= i {
-		c.ticks = append(c.ticks, &second{stages: map[string]float64{}})
+		c.ticks = append(c.ticks, &second{})
 	}
 	return c.ticks[i]
 }
@@ -195,12 +220,8 @@ func (c *Collector) tick(r *request.Request, e *endpoint) {
 		s.errors++
 	}
 	s.latency.Observe(float64(r.Total()) / 1e9)
-	for k, seconds := range e.perReq {
-		name := k[0]
-		if k[1] != "" {
-			name += " " + k[1]
-		}
-		s.stages[name] += seconds
+	for _, k := range e.perReq {
+		s.stages.add(k.stage, k.peer, k.seconds)
 	}
 }
 
@@ -253,15 +274,20 @@ func (c *Collector) Fill(r *recording.Recording, end int64) {
 	for i, s := range c.ticks {
 		r.Timeline = append(r.Timeline, recording.Tick{
 			T: float64(i), Requests: s.requests, Errors: s.errors, Active: s.active,
-			P50: s.latency.Quantile(.5), P95: s.latency.Quantile(.95), Max: s.latency.Max, CPU: s.cpu, Stages: copied(s.stages),
+			P50: s.latency.Quantile(.5), P95: s.latency.Quantile(.95), Max: s.latency.Max, CPU: s.cpu, Stages: s.stages.named(),
 		})
 	}
 }
 
-func copied(m map[string]float64) map[string]float64 {
-	out := make(map[string]float64, len(m))
-	for k, v := range m {
-		out[k] = v
+// named is the seconds of each stage, the peer behind its name.
+func (s shares) named() map[string]float64 {
+	out := make(map[string]float64, len(s))
+	for _, k := range s {
+		name := k.stage
+		if k.peer != "" {
+			name += " " + k.peer
+		}
+		out[name] += k.seconds
 	}
 	return out
 }
@@ -269,8 +295,8 @@ func copied(m map[string]float64) map[string]float64 {
 func (e *endpoint) recording() recording.Endpoint {
 	f := e.fact
 	f.Status = map[string]int64{}
-	for k, n := range e.fact.Status {
-		f.Status[k] = n
+	for code, n := range e.status {
+		f.Status[status(code)] = n
 	}
 	f.Latency, f.FirstByte = f.Latency.Clone(), f.FirstByte.Clone()
 	f.Stages, f.Calls = []recording.Stage{}, []recording.Call{}
