@@ -13,7 +13,8 @@ type Target struct {
 	Port      uint16
 	Processes []Process // in the order of their numbers
 
-	netns uint64 // inode of the network namespace it listens in
+	netns uint64          // inode of the network namespace it listens in
+	host  map[string]bool // names in /proc when Changed looked last
 }
 
 // Refresh looks again, for workers that came and went since Find or the last Refresh, and takes

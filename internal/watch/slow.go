@@ -50,7 +50,8 @@ const maxMemoryTicks = 6 * 3600
 
 const (
 	tickEvery    = time.Second
-	refreshEvery = 2 * time.Second // looking through /proc takes 20 ms
+	refreshEvery = 2 * time.Second  // whether workers came or went
+	searchEvery  = 30 * time.Second // a whole search takes 20 ms
 	backendEvery = 5 * time.Second
 	recentFor    = 30 * time.Second
 )
@@ -59,7 +60,7 @@ const (
 func (w *Watcher) tick(ctx context.Context) {
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
-	turned, looked := w.begin.wall, w.begin.wall
+	turned, looked, searched := w.begin.wall, w.begin.wall, w.begin.wall
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,7 +69,10 @@ func (w *Watcher) tick(ctx context.Context) {
 		}
 		if time.Since(looked) >= refreshEvery {
 			looked = time.Now()
-			w.refresh()
+			if w.target.Changed() || time.Since(searched) >= searchEvery {
+				searched = looked
+				w.refresh()
+			}
 		}
 		r := w.read(ctx)
 		w.keep(r)
