@@ -1,7 +1,6 @@
 package request
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
@@ -9,7 +8,7 @@ import (
 
 // Sequence puts events in time order. The ring buffer keeps the order in which CPUs reserved
 // their places, the time was taken a little before; so events are held back for Hold and
-// sorted. Those that come later still are passed on and counted.
+// sorted as they come. Those that come later still are passed on and counted.
 type Sequence struct {
 	held  []event.Event
 	bytes []byte // backs the held events' captured bytes
@@ -31,12 +30,15 @@ func (s *Sequence) Push(e *event.Event) {
 	s.bytes = append(append(s.bytes, e.Head...), e.Tail...)
 	c.Head = s.bytes[n : n+len(e.Head) : n+len(e.Head)]
 	c.Tail = s.bytes[n+len(e.Head) : len(s.bytes) : len(s.bytes)]
-	s.held = append(s.held, c)
+	i := len(s.held)
+	for i > 0 && s.held[i-1].Time > c.Time { // almost all come in order, the others are a few places late
+		i--
+	}
+	s.held = slices.Insert(s.held, i, c)
 }
 
 // Release hands over the held events up to a time, in order.
 func (s *Sequence) Release(until int64, fn func(*event.Event)) {
-	slices.SortStableFunc(s.held, func(a, b event.Event) int { return cmp.Compare(a.Time, b.Time) })
 	n := 0
 	for n < len(s.held) && s.held[n].Time <= until {
 		fn(&s.held[n])

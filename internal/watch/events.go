@@ -41,17 +41,28 @@ func (w *Watcher) release() {
 // sink hands what the heart found to everything that wants it. It is called under mu.
 type sink struct{ w *Watcher }
 
-func (s sink) each(fn func(*collect.Collector)) {
-	fn(s.w.total)
-	fn(s.w.recent[0])
-	fn(s.w.recent[1])
-	for x := range s.w.windows {
+// each stretch that is measured now.
+func (w *Watcher) each(fn func(*collect.Collector)) {
+	fn(w.total)
+	fn(w.recent[0])
+	fn(w.recent[1])
+	for x := range w.windows {
 		fn(x.collector)
 	}
 }
 
+// cut brings all stretches up to date and begins the next slice. It comes before a stretch begins, ends or is read.
+func (w *Watcher) cut() {
+	w.each(func(c *collect.Collector) { c.Absorb(w.slice) })
+	w.slice = collect.New(now().mono, nil)
+}
+
 func (s sink) Request(r *request.Request) {
-	s.each(func(c *collect.Collector) { c.Request(r) })
+	if r.Last >= s.w.slice.Begin() {
+		s.w.slice.Request(r)
+	} else {
+		s.w.each(func(c *collect.Collector) { c.Request(r) })
+	}
 	if m := s.w.opts.Metrics; m != nil {
 		m.Observe(s.w.service, r)
 	}
@@ -61,14 +72,18 @@ func (s sink) Request(r *request.Request) {
 }
 
 func (s sink) Call(k *request.Call) {
-	s.each(func(c *collect.Collector) { c.Call(k) })
+	if k.LastRead >= s.w.slice.Begin() {
+		s.w.slice.Call(k)
+	} else {
+		s.w.each(func(c *collect.Collector) { c.Call(k) })
+	}
 	if m := s.w.opts.Metrics; m != nil {
 		m.ObserveCall(s.w.service, k)
 	}
 }
 
 func (s sink) Connection(k request.Connection) {
-	s.each(func(c *collect.Collector) { c.Connection(k) })
+	s.w.each(func(c *collect.Collector) { c.Connection(k) })
 }
 
 func (s sink) Lag(l request.Lag) {

@@ -31,6 +31,7 @@ func (w *Watcher) Ready() error {
 // Recording covers all since the agent attached.
 func (w *Watcher) Recording() *recording.Recording {
 	w.mu.Lock()
+	w.cut()
 	r := w.record(w.total, w.begin, w.slow.first)
 	w.mu.Unlock()
 	return judged(r)
@@ -39,6 +40,7 @@ func (w *Watcher) Recording() *recording.Recording {
 // Live covers the last half to whole minute.
 func (w *Watcher) Live() *recording.Recording {
 	w.mu.Lock()
+	w.cut()
 	c := w.recent[0]
 	begin := w.begin
 	begin.wall = begin.wall.Add(durationOf(c.Begin() - begin.mono))
@@ -64,6 +66,7 @@ func (w *Watcher) OpenWindow(name string) (web.Window, error) {
 	t := now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.cut()
 	x := &window{w: w, collector: collect.New(t.mono, w.total.Pools()), begin: t, first: w.slow.last}
 	w.windows[x] = true
 	w.log.Info("window opened", "name", name)
@@ -74,6 +77,7 @@ func (w *Watcher) OpenWindow(name string) (web.Window, error) {
 func (x *window) Close() (*recording.Recording, error) {
 	time.Sleep(settle) // what ended a moment ago is still being put in order
 	x.w.mu.Lock()
+	x.w.cut()
 	delete(x.w.windows, x)
 	r := x.w.record(x.collector, x.begin, x.first)
 	x.w.mu.Unlock()
@@ -97,7 +101,7 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 		Backends: backend.Rates(first.backends, last.backends, last.asked.Sub(first.asked).Seconds()),
 		Losses:   since(first.losses, last.losses),
 		Probes:   slices.DeleteFunc(w.kernel.Probes(), func(p recording.Probe) bool { return p.Reason == kernel.StandBy }),
-		Overhead: w.overhead(first, last, c),
+		Overhead: w.overhead(first, last, c.Requests()),
 	}
 	if r.Backends == nil {
 		r.Backends = []recording.Backend{}
@@ -165,8 +169,8 @@ func since(before, after []recording.Loss) []recording.Loss {
 	return out
 }
 
-// overhead is the agent's price between two readings.
-func (w *Watcher) overhead(first, last readings, c *collect.Collector) recording.Overhead {
+// overhead is the agent's price between two readings, in which so many requests ended.
+func (w *Watcher) overhead(first, last readings, requests int64) recording.Overhead {
 	o := recording.Overhead{PrecisionMode: w.kernel.Precision().String(), AgentRSSBytes: w.slow.rss}
 	seconds := last.at.wall.Sub(first.at.wall).Seconds()
 	if seconds <= 0 {
@@ -184,8 +188,8 @@ func (w *Watcher) overhead(first, last readings, c *collect.Collector) recording
 	if used > spent {
 		o.TargetRatio = spent / (used - spent)
 	}
-	if n := c.Requests(); n > 0 {
-		o.SecondsPerRequest = spent / float64(n)
+	if requests > 0 {
+		o.SecondsPerRequest = spent / float64(requests)
 	}
 	o.Basis = fmt.Sprintf("run time of the BPF programs in the target's threads (%.3f s), traps at %.2f µs each (%.3f s) and unwinding of stacks (%.3f s), of %.1f s CPU",
 		programs, last.cost.TrapPrice*1e6, traps, stacks, used)

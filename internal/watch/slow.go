@@ -79,6 +79,7 @@ func (w *Watcher) tick(ctx context.Context) {
 		if r.at.wall.Sub(turned) > recentFor {
 			turned = r.at.wall
 			w.mu.Lock()
+			w.cut()
 			w.recent[0], w.recent[1] = w.recent[1], collect.New(r.at.mono, w.total.Pools())
 			w.mu.Unlock()
 		}
@@ -191,7 +192,7 @@ func (w *Watcher) keep(r readings) {
 		return
 	}
 	cores := (r.targetCPU - before.targetCPU) / seconds
-	sink{w}.each(func(c *collect.Collector) { c.Sample(r.at.mono, active, cores) })
+	w.each(func(c *collect.Collector) { c.Sample(r.at.mono, active, cores) })
 	changed := w.precision.see(r.cost.Programs+r.cost.Traps-before.cost.Programs-before.cost.Traps, r.targetCPU-before.targetCPU, seconds)
 	if changed {
 		w.tracker.Steps(w.kernel.Precision() == kernel.Full)
@@ -244,7 +245,7 @@ func (w *Watcher) publish() {
 		})
 	}
 	last := w.slow.last
-	overhead := w.overhead(w.slow.first, last, w.total)
+	overhead := w.overhead(w.slow.first, last, w.total.Requests()+w.slice.Requests())
 	var tick recording.MemoryTick
 	if n := len(w.slow.ticks); n > 0 {
 		tick = w.slow.ticks[n-1]

@@ -62,6 +62,7 @@ type Watcher struct {
 	pythons  map[uint32]*target.Python
 	total    *collect.Collector
 	recent   [2]*collect.Collector // two overlapping stretches of the last minute
+	slice    *collect.Collector    // requests and calls since the last cut: of all stretches
 	windows  map[*window]bool
 	lines    *collect.Lines
 	joiner   *stack.Joiner
@@ -119,6 +120,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	w.tracker.Steps(opts.Precision == kernel.Full)
 	w.total = collect.New(w.begin.mono, nil)
 	w.recent[0], w.recent[1] = collect.New(w.begin.mono, nil), collect.New(w.begin.mono, nil)
+	w.slice = collect.New(w.begin.mono, nil)
 	if opts.Requests != nil {
 		w.lines = collect.NewLines(opts.Requests)
 	}

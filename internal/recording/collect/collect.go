@@ -149,12 +149,7 @@ func (e *endpoint) stage(stage, peer string) *recording.Stage {
 }
 
 func (e *endpoint) addCall(k *request.Call) {
-	key := [2]string{k.Peer.System, k.Operation}
-	c := e.calls[key]
-	if c == nil {
-		c = &recording.Call{Peer: key[0], Operation: key[1]}
-		e.calls[key] = c
-	}
+	c := e.call([2]string{k.Peer.System, k.Operation})
 	c.Count++
 	if k.Error != "" {
 		c.Errors++
@@ -175,11 +170,7 @@ func (e *endpoint) addCall(k *request.Call) {
 
 func (e *endpoint) addLLM(k *request.Call) {
 	m := k.LLM
-	f := e.fact.LLM
-	if f == nil {
-		f = &recording.LLM{TokensFrom: "protocol"}
-		e.fact.LLM = f
-	}
+	f := e.llm()
 	f.Streams++
 	f.Operation = m.Operation
 	e.models[m.Model] = true
@@ -198,8 +189,11 @@ func (e *endpoint) addLLM(k *request.Call) {
 	}
 }
 
+const wholeSecond = 1_000_000_000 // ns
+
+// at is the second that t lies in. Seconds begin where the clock's do, so that those of all stretches agree.
 func (c *Collector) at(t int64) *second {
-	i := int((t - c.begin) / 1e9)
+	i := int(t/wholeSecond - c.begin/wholeSecond)
 	if i < 0 || i >= maxTicks {
 		return nil
 	}

@@ -1,0 +1,96 @@
+package collect
+
+import "github.com/ragscope/ragscope/internal/recording"
+
+// Absorb adds the requests and calls of a shorter stretch that lies in this one, so that stretches
+// which overlap need not each be told of every request. Pools are no part of it: they are states, which
+// each stretch follows on its own.
+func (c *Collector) Absorb(o *Collector) {
+	for name, e := range o.endpoints {
+		c.endpoint(name).absorb(e)
+	}
+	for i, s := range o.ticks {
+		if t := c.at((o.begin/wholeSecond + int64(i)) * wholeSecond); t != nil {
+			t.absorb(s)
+		}
+	}
+	c.calls += o.calls
+}
+
+func (e *endpoint) absorb(o *endpoint) {
+	f, g := &e.fact, &o.fact
+	f.Requests += g.Requests
+	f.Incomplete += g.Incomplete
+	f.Latency.Merge(g.Latency)
+	f.FirstByte.Merge(g.FirstByte)
+	f.CPUSeconds += g.CPUSeconds
+	f.OffCPUSeconds += g.OffCPUSeconds
+	f.Overlapped += g.Overlapped
+	f.Cache.Hits += g.Cache.Hits
+	f.Cache.Misses += g.Cache.Misses
+	for code, n := range o.status {
+		e.status[code] += n
+	}
+	for _, s := range o.stages {
+		t := e.stage(s.Stage, s.Peer)
+		t.Requests += s.Requests
+		t.Merge(s.Dist)
+	}
+	for key, k := range o.calls {
+		t := e.call(key)
+		t.Count += k.Count
+		t.Errors += k.Errors
+		t.Latency.Merge(k.Latency)
+		t.FirstByte.Merge(k.FirstByte)
+		t.PoolWait.Merge(k.PoolWait)
+	}
+	e.absorbLLM(o)
+}
+
+func (e *endpoint) absorbLLM(o *endpoint) {
+	g := o.fact.LLM
+	if g == nil {
+		return
+	}
+	f := e.llm()
+	f.Streams += g.Streams
+	f.InputTokens += g.InputTokens
+	f.OutputTokens += g.OutputTokens
+	f.TimeToFirstToken.Merge(g.TimeToFirstToken)
+	f.TimePerToken.Merge(g.TimePerToken)
+	f.Operation = g.Operation
+	if g.TokensFrom != fromProtocol {
+		f.TokensFrom = g.TokensFrom
+	}
+	for name := range o.models {
+		e.models[name] = true
+	}
+}
+
+func (s *second) absorb(o *second) {
+	s.requests += o.requests
+	s.errors += o.errors
+	s.latency.Merge(o.latency)
+	for _, k := range o.stages {
+		s.stages.add(k.stage, k.peer, k.seconds)
+	}
+}
+
+// call finds or adds the calls of a peer and operation.
+func (e *endpoint) call(key [2]string) *recording.Call {
+	c := e.calls[key]
+	if c == nil {
+		c = &recording.Call{Peer: key[0], Operation: key[1]}
+		e.calls[key] = c
+	}
+	return c
+}
+
+const fromProtocol = "protocol"
+
+func (e *endpoint) llm() *recording.LLM {
+	if e.fact.LLM == nil {
+		e.fact.LLM = &recording.LLM{TokensFrom: fromProtocol}
+	}
+	return e.fact.LLM
+}

@@ -1,0 +1,74 @@
+package collect
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/ragscope/ragscope/internal/request"
+)
+
+// TestAbsorb holds slices of a stretch, taken in, to the same requests told one by one.
+func TestAbsorb(t *testing.T) {
+	whole, long := New(int64(0.3*sec), nil), New(int64(0.3*sec), nil)
+	slice := New(int64(0.3*sec), nil)
+	for i := range 40 {
+		at := 0.4 + 0.1*float64(i)
+		if i%7 == 0 {
+			long.Absorb(slice)
+			slice = New(int64((at-0.05)*sec), nil)
+		}
+		r := answered([]string{"GET /a", "GET /b"}[i%2], at)
+		if i%5 == 0 {
+			r.Status = 500
+			r.Calls[0].LLM = &request.LLM{Operation: "chat", Model: "m", Tokens: []int64{r.Last - 3, r.Last - 1}, OutputTokens: 2, FromProtocol: i%2 == 0}
+		}
+		orphan := &request.Call{LastRead: r.Last, Endpoint: []string{"", "GET /a"}[i%2], Operation: "SET", Sent: r.Start, LastArrived: r.Last, FirstArrived: r.Last}
+		for _, c := range []*Collector{whole, slice} {
+			c.Request(r)
+			c.Call(orphan)
+		}
+	}
+	long.Absorb(slice)
+	if long.Requests() != 40 || long.Orphans() != whole.Orphans() || len(fill(long, 5).Timeline) != 5 {
+		t.Errorf("%d requests, %d orphans, %d seconds", long.Requests(), long.Orphans(), len(fill(long, 5).Timeline))
+	}
+	if got, want := plain(t, long), plain(t, whole); !alike(got, want) {
+		t.Errorf("absorbed:\n%v\ntold one by one:\n%v", got, want)
+	}
+}
+
+// plain is the recording as its file says it.
+func plain(t *testing.T, c *Collector) (v any) {
+	t.Helper()
+	b, err := json.Marshal(fill(c, 5))
+	if err == nil {
+		err = json.Unmarshal(b, &v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// alike compares, but for the order in which numbers were added up.
+func alike(a, b any) bool {
+	switch a := a.(type) {
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		for k := range a {
+			ok = ok && alike(a[k], b[k])
+		}
+		return ok && len(a) == len(b)
+	case []any:
+		b, ok := b.([]any)
+		ok = ok && len(a) == len(b)
+		for i := range a {
+			ok = ok && alike(a[i], b[i])
+		}
+		return ok
+	case float64:
+		b, ok := b.(float64)
+		return ok && near(a, b)
+	}
+	return a == b
+}
