@@ -21,19 +21,20 @@ struct grpc_event {
 	u8 data[KEPT];
 };
 
-static __always_inline int emit_call(u8 type, struct target *c, u64 self, u64 bytes)
+static __always_inline void emit_call(u8 type, struct target *c, u64 self, u64 bytes, u64 now)
 {
 	u64 context, size = user_u64(bytes + 16);
+	struct thread *t = this_thread();
 	struct grpc_event *g;
 
-	settle(c);
-	context = current_context(c);
+	settle(c, t);
+	context = current_context(c, t);
 	g = bpf_ringbuf_reserve(&events, sizeof(*g), 0);
 	if (!g) {
 		count(COUNT_RINGBUF_FULL);
-		return 0;
+		return;
 	}
-	fill(&g->e, type);
+	fill(&g->e, type, now);
 	g->e.context = context == 1 ? 0 : context;
 	g->e.other = self;
 	g->e.len = size;
@@ -42,8 +43,7 @@ static __always_inline int emit_call(u8 type, struct target *c, u64 self, u64 by
 		g->e.head = 0;
 		count(COUNT_PAYLOAD_UNREADABLE);
 	}
-	bpf_ringbuf_submit(g, wakeup());
-	return 0;
+	submit(g);
 }
 
 static __always_inline u64 items(struct target *c, struct pt_regs *regs)
@@ -51,20 +51,28 @@ static __always_inline u64 items(struct target *c, struct pt_regs *regs)
 	return PT_REGS_PARM2(regs) + (c->grpc_tuple ? 24 : 0);
 }
 
+static __always_inline int first_argument(u8 type, struct pt_regs *regs)
+{
+	struct target *c = current_target();
+	struct timing t;
+
+	if (!c)
+		return 0;
+	t = timed(PROGRAM_GRPC);
+	emit_call(type, c, PT_REGS_PARM1(regs), user_u64(items(c, regs)), t.start);
+	return spent(t);
+}
+
 SEC("uprobe")
 int grpc_call(struct pt_regs *regs)
 {
-	struct target *c = current_target();
-
-	return c ? emit_call(EVENT_GRPC_CALL, c, PT_REGS_PARM1(regs), user_u64(items(c, regs))) : 0;
+	return first_argument(EVENT_GRPC_CALL, regs);
 }
 
 SEC("uprobe")
 int grpc_start(struct pt_regs *regs)
 {
-	struct target *c = current_target();
-
-	return c ? emit_call(EVENT_GRPC_START, c, PT_REGS_PARM1(regs), user_u64(items(c, regs))) : 0;
+	return first_argument(EVENT_GRPC_START, regs);
 }
 
 /* segregated_call(flags, method, host, deadline, metadata, creds, (((ops…), tag),), …): ops[1] sends the message. */
@@ -73,9 +81,11 @@ int grpc_sync(struct pt_regs *regs)
 {
 	struct target *c = current_target();
 	u64 args, method, type, operation, message = 0;
+	struct timing t;
 
 	if (!c)
 		return 0;
+	t = timed(PROGRAM_GRPC);
 	args = items(c, regs);
 	method = user_u64(args + 8);
 	type = user_u64(method + 8); /* bytes */
@@ -88,8 +98,10 @@ int grpc_sync(struct pt_regs *regs)
 			break;
 		}
 	}
-	emit_call(EVENT_GRPC_CALL, c, 0, method);
-	return message ? emit_call(EVENT_GRPC_START, c, 0, message) : 0;
+	emit_call(EVENT_GRPC_CALL, c, 0, method, t.start);
+	if (message)
+		emit_call(EVENT_GRPC_START, c, 0, message, t.start);
+	return spent(t);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

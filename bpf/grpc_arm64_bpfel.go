@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type GRPCRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
+}
+
 type GRPCTarget struct {
 	_           structs.HostLayout
 	Runtime     uint64
@@ -44,6 +51,7 @@ type GRPCThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	GRPCMapCandidates = "candidates"
+	GRPCMapCosts      = "costs"
 	GRPCMapCounters   = "counters"
 	GRPCMapEvents     = "events"
 	GRPCMapTargets    = "targets"
@@ -106,6 +114,7 @@ type GRPCProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type GRPCMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
 	Targets    *ebpf.MapSpec `ebpf:"targets"`
@@ -140,6 +149,7 @@ func (o *GRPCObjects) Close() error {
 // It can be passed to LoadGRPCObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GRPCMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
 	Targets    *ebpf.Map `ebpf:"targets"`
@@ -150,6 +160,7 @@ type GRPCMaps struct {
 func (m *GRPCMaps) Close() error {
 	return _GRPCClose(
 		m.Candidates,
+		m.Costs,
 		m.Counters,
 		m.Events,
 		m.Targets,

@@ -14,70 +14,100 @@
  */
 #include "headers/maps.h"
 
-static __always_inline int note(u8 type, u64 context, u64 other)
+static __always_inline void note(u8 type, u64 context, u64 other, u8 flags, u64 now)
 {
-	struct event *e = reserve(type);
+	struct event *e = reserve(type, now);
 
 	if (!e)
-		return 0;
+		return;
 	e->context = context == 1 ? 0 : context;
 	e->other = other;
-	bpf_ringbuf_submit(e, wakeup());
-	return 0;
+	e->flags = flags;
+	submit(e);
+}
+
+static __always_inline int enter(u64 context)
+{
+	struct target *c = current_target();
+	struct timing t;
+
+	if (!c)
+		return 0;
+	t = timed(PROGRAM_ENTER);
+	settle(c, this_thread());
+	note(EVENT_ENTER, 0, context, stale(c, context) ? FLAG_STALE : 0, t.start);
+	return spent(t);
 }
 
 SEC("uprobe")
 int enter_first(struct pt_regs *regs) /* the Context is the first argument */
 {
-	return current_target() ? note(EVENT_ENTER, 0, PT_REGS_PARM1(regs)) : 0;
+	return enter(PT_REGS_PARM1(regs));
 }
 
 SEC("uprobe")
 int enter_second(struct pt_regs *regs)
 {
-	return current_target() ? note(EVENT_ENTER, 0, PT_REGS_PARM2(regs)) : 0;
+	return enter(PT_REGS_PARM2(regs));
 }
 
 SEC("uprobe")
 int loop(struct pt_regs *regs)
 {
-	return current_target() ? note(EVENT_LOOP, 0, 0) : 0;
+	struct timing t;
+
+	if (!current_target())
+		return 0;
+	t = timed(PROGRAM_LOOP);
+	note(EVENT_LOOP, 0, 0, 0, t.start);
+	return spent(t);
+}
+
+/* A Context was born as the return value, while another was current. */
+static __always_inline int born(u32 program, u8 type, u64 context)
+{
+	struct target *c = current_target();
+	struct timing t;
+
+	if (!c)
+		return 0;
+	t = timed(program);
+	note(type, current_context(c, this_thread()), context, 0, t.start);
+	return spent(t);
 }
 
 SEC("uretprobe")
 int copied(struct pt_regs *regs)
 {
-	struct target *c = current_target();
-
-	return c ? note(EVENT_COPY, current_context(c), PT_REGS_RC(regs)) : 0;
+	return born(PROGRAM_COPIED, EVENT_COPY, PT_REGS_RC(regs));
 }
 
 SEC("uretprobe")
 int made(struct pt_regs *regs)
 {
-	struct target *c = current_target();
-
-	return c ? note(EVENT_NEW, current_context(c), PT_REGS_RC(regs)) : 0;
+	return born(PROGRAM_MADE, EVENT_NEW, PT_REGS_RC(regs));
 }
 
 SEC("uprobe")
 int task_init(struct pt_regs *regs)
 {
 	struct target *c = current_target();
+	struct timing timing;
 	struct thread *t;
 	u64 parent;
 
 	if (!c)
 		return 0;
-	settle(c);
-	parent = current_context(c);
-	t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	timing = timed(PROGRAM_TASK_INIT);
+	t = this_thread();
 	if (!t)
 		return 0;
+	settle(c, t);
+	parent = current_context(c, t);
 	t->task = PT_REGS_PARM1(regs);
 	t->parent = parent == 1 ? 0 : parent;
-	t->born = bpf_ktime_get_ns();
-	return 0;
+	t->born = timing.start;
+	return spent(timing);
 }
 
 /* An empty probe, to price a trap on this machine. */

@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type PythonRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
+}
+
 type PythonTarget struct {
 	_           structs.HostLayout
 	Runtime     uint64
@@ -44,6 +51,7 @@ type PythonThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	PythonMapCandidates   = "candidates"
+	PythonMapCosts        = "costs"
 	PythonMapCounters     = "counters"
 	PythonMapEvents       = "events"
 	PythonMapTargets      = "targets"
@@ -114,6 +122,7 @@ type PythonProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type PythonMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
 	Targets    *ebpf.MapSpec `ebpf:"targets"`
@@ -148,6 +157,7 @@ func (o *PythonObjects) Close() error {
 // It can be passed to LoadPythonObjects or ebpf.CollectionSpec.LoadAndAssign.
 type PythonMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
 	Targets    *ebpf.Map `ebpf:"targets"`
@@ -158,6 +168,7 @@ type PythonMaps struct {
 func (m *PythonMaps) Close() error {
 	return _PythonClose(
 		m.Candidates,
+		m.Costs,
 		m.Counters,
 		m.Events,
 		m.Targets,

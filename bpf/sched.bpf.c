@@ -47,19 +47,52 @@ static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
  * A worker thread leaves its context without a trap; when it then sleeps, the context that is current
  * tells whether it still works for a request.
  */
-static __always_inline void sleep_event(struct target *c, u64 now)
+static __always_inline void sleep_event(struct target *c, struct thread *t, u64 now)
 {
-	u64 context = current_context(c);
+	u64 context = current_context(c, t);
 	struct event *e;
 
 	if (context == 1)
 		return; /* a C thread */
-	e = reserve(EVENT_SLEEP);
+	e = reserve(EVENT_SLEEP, now);
 	if (!e)
 		return;
-	e->time = now;
 	e->context = context;
-	bpf_ringbuf_submit(e, wakeup());
+	submit(e);
+}
+
+static __always_inline void leaves(struct target *c, struct task_struct *prev, bool preempt, u64 now)
+{
+	struct thread *t = bpf_task_storage_get(&threads, prev, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!t) {
+		count(COUNT_STORAGE_FULL);
+		return;
+	}
+	t->off = now;
+	t->woken = 0;
+	t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
+	if (!t->flags || t->flags == FLAG_SENDING)
+		sleep_event(c, t, now);
+}
+
+static __always_inline void comes(struct task_struct *next, u64 now)
+{
+	struct thread *t = bpf_task_storage_get(&threads, next, 0, 0);
+	struct event *e;
+
+	if (!t || !t->off)
+		return;
+	e = reserve(EVENT_SWITCH, now);
+	if (e) {
+		e->pid = next->tgid;
+		e->tid = next->pid;
+		e->arrive = t->off;
+		e->other = t->woken;
+		e->flags = t->flags;
+		submit(e);
+	}
+	t->off = 0;
 }
 
 SEC("tp_btf/sched_switch")
@@ -67,44 +100,16 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 {
 	struct target *c = target_of(prev->tgid);
 	bool to = watched(next);
-	struct thread *t;
-	struct event *e;
-	u64 now;
+	struct timing t;
 
 	if (!c && !to)
 		return 0;
-	now = bpf_ktime_get_ns();
-	if (c) {
-		t = bpf_task_storage_get(&threads, prev, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-		if (t) {
-			t->off = now;
-			t->woken = 0;
-			t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
-			if (!t->flags || t->flags == FLAG_SENDING)
-				sleep_event(c, now);
-		} else {
-			count(COUNT_STORAGE_FULL);
-		}
-		add(COUNT_SPENT_NS, bpf_ktime_get_ns() - now);
-	}
-	if (!to)
-		return 0;
-	t = bpf_task_storage_get(&threads, next, 0, 0);
-	if (!t || !t->off)
-		return 0;
-	e = reserve(EVENT_SWITCH);
-	if (e) {
-		e->time = now;
-		e->pid = next->tgid;
-		e->tid = next->pid;
-		e->arrive = t->off;
-		e->other = t->woken;
-		e->flags = t->flags;
-		bpf_ringbuf_submit(e, wakeup());
-	}
-	t->off = 0;
-	add(COUNT_SPENT_NS, bpf_ktime_get_ns() - now);
-	return 0;
+	t = timed(PROGRAM_SCHED_SWITCH);
+	if (c)
+		leaves(c, prev, preempt, t.start);
+	if (to)
+		comes(next, t.start);
+	return spent(t);
 }
 
 SEC("tp_btf/sched_wakeup")

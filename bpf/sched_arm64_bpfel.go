@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SchedRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
+}
+
 type SchedTarget struct {
 	_           structs.HostLayout
 	Runtime     uint64
@@ -44,6 +51,7 @@ type SchedThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SchedMapCandidates   = "candidates"
+	SchedMapCosts        = "costs"
 	SchedMapCounters     = "counters"
 	SchedMapEvents       = "events"
 	SchedMapTargets      = "targets"
@@ -104,6 +112,7 @@ type SchedProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SchedMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
 	Targets    *ebpf.MapSpec `ebpf:"targets"`
@@ -138,6 +147,7 @@ func (o *SchedObjects) Close() error {
 // It can be passed to LoadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SchedMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
 	Targets    *ebpf.Map `ebpf:"targets"`
@@ -148,6 +158,7 @@ type SchedMaps struct {
 func (m *SchedMaps) Close() error {
 	return _SchedClose(
 		m.Candidates,
+		m.Costs,
 		m.Counters,
 		m.Events,
 		m.Targets,

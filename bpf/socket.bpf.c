@@ -54,11 +54,11 @@ static __always_inline void mapped(u8 *to, u32 v4)
 
 static __always_inline void endpoints(struct event *e, struct sock *sk)
 {
-	e->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
-	e->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	e->lport = sk->__sk_common.skc_num;
+	e->rport = bpf_ntohs(sk->__sk_common.skc_dport);
 }
 
-static __always_inline void announce(struct conn *k, struct sock *sk, u64 context, u8 midway)
+static __always_inline void announce(struct conn *k, struct sock *sk, u64 context, u8 midway, u64 now)
 {
 	struct conn_event *c = bpf_ringbuf_reserve(&events, sizeof(*c), 0);
 
@@ -66,20 +66,20 @@ static __always_inline void announce(struct conn *k, struct sock *sk, u64 contex
 		count(COUNT_RINGBUF_FULL);
 		return;
 	}
-	fill(&c->e, EVENT_CONN);
+	fill(&c->e, EVENT_CONN, now);
 	c->e.sock = k->cookie;
 	c->e.context = context;
 	c->e.flags = (k->inbound ? FLAG_INBOUND : 0) | (midway ? FLAG_MIDWAY : 0);
 	c->e.head = sizeof(c->a);
 	endpoints(&c->e, sk);
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
-		mapped(c->a.local, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-		mapped(c->a.remote, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	if (sk->__sk_common.skc_family == AF_INET) {
+		mapped(c->a.local, sk->__sk_common.skc_rcv_saddr);
+		mapped(c->a.remote, sk->__sk_common.skc_daddr);
 	} else {
 		BPF_CORE_READ_INTO(&c->a.local, sk, __sk_common.skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&c->a.remote, sk, __sk_common.skc_v6_daddr);
 	}
-	bpf_ringbuf_submit(c, wakeup());
+	submit(c);
 	k->known = 1;
 	k->sniff = midway ? 8 : 1;
 }
@@ -93,7 +93,7 @@ static __always_inline struct conn *track(struct sock *sk)
 		return 0;
 	}
 	if (!k->cookie) {
-		u16 port = BPF_CORE_READ(sk, __sk_common.skc_num);
+		u16 port = sk->__sk_common.skc_num;
 
 		k->cookie = bpf_get_socket_cookie(sk);
 		k->inbound = bpf_map_lookup_elem(&ports, &port) != 0;
@@ -110,26 +110,24 @@ static __always_inline bool is_tcp(struct sock *sk)
 
 #include "headers/frames.h"
 
-static __always_inline int transfer(struct target *c, struct sock *sk, int n, bool sent)
+static __always_inline void transfer(struct target *c, struct sock *sk, int n, bool sent, u64 now)
 {
-	struct scratch *s;
-	struct conn *k;
+	struct conn *k = track(sk);
+	struct scratch *s = scratch();
+	struct thread *t;
 	u64 context, arrive;
 
-	k = track(sk);
-	if (!k)
-		return 0;
-	settle(c);
-	context = current_context(c);
+	if (!k || !s)
+		return;
+	t = this_thread();
+	settle(c, t);
+	context = current_context(c, t);
 	if (!k->known)
-		announce(k, sk, context, 1);
+		announce(k, sk, context, 1, now);
 	arrive = k->arrive;
 	if (!sent)
 		k->arrive = 0;
-	s = scratch();
-	if (!s)
-		return 0;
-	fill(&s->e, sent ? EVENT_SEND : EVENT_RECV);
+	fill(&s->e, sent ? EVENT_SEND : EVENT_RECV, now);
 	s->e.sock = k->cookie;
 	s->e.context = context == 1 ? 0 : context;
 	s->e.flags = (k->inbound ? FLAG_INBOUND : 0) | (context == 1 ? FLAG_NO_THREAD : 0) | (stale(c, context) ? FLAG_STALE : 0);
@@ -144,51 +142,55 @@ static __always_inline int transfer(struct target *c, struct sock *sk, int n, bo
 		if (k->http2)
 			k->sniff = 0;
 	}
-	return k->http2 ? emit_frames(s, sent ? &k->sent : &k->received, sent) : emit_payload(s);
-}
-
-static __always_inline int timed_transfer(struct sock *sk, int n, bool sent)
-{
-	struct target *c = current_target();
-	u64 start;
-
-	if (!c || n < 0 || !is_tcp(sk))
-		return 0;
-	start = bpf_ktime_get_ns();
-	transfer(c, sk, n, sent);
-	add(COUNT_SPENT_NS, bpf_ktime_get_ns() - start);
-	return 0;
+	if (k->http2)
+		emit_frames(s, sent ? &k->sent : &k->received, sent);
+	else
+		emit_payload(s);
 }
 
 SEC("tp_btf/sock_recv_length")
 int BPF_PROG(sock_recv, struct sock *sk, int ret, int flags)
 {
-	return flags & MSG_PEEK ? 0 : timed_transfer(sk, ret, false);
+	struct target *c = current_target();
+	struct timing t;
+
+	if (!c || ret < 0 || flags & MSG_PEEK || !is_tcp(sk))
+		return 0;
+	t = timed(PROGRAM_SOCK_RECV);
+	transfer(c, sk, ret, false, t.start);
+	return spent(t);
 }
 
 /* The socket was full: nothing was taken. Only responses are of interest, and only after their first bytes. */
-static __always_inline int refused(struct sock *sk)
+static __always_inline void refused(struct sock *sk, u64 now)
 {
-	struct conn *k = current_target() ? bpf_sk_storage_get(&conns, sk, 0, 0) : 0;
+	struct conn *k = bpf_sk_storage_get(&conns, sk, 0, 0);
 	struct event *e;
 
 	if (!k || !k->inbound)
-		return 0;
-	e = reserve(EVENT_SEND);
+		return;
+	e = reserve(EVENT_SEND, now);
 	if (!e)
-		return 0;
+		return;
 	e->sock = k->cookie;
 	e->flags = FLAG_INBOUND | FLAG_SHORT;
-	bpf_ringbuf_submit(e, wakeup());
-	return 0;
+	submit(e);
 }
 
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(sock_send, struct sock *sk, int ret, int flags)
 {
-	if (ret == -EAGAIN)
-		return is_tcp(sk) ? refused(sk) : 0;
-	return ret ? timed_transfer(sk, ret, true) : 0;
+	struct target *c = current_target();
+	struct timing t;
+
+	if (!c || !is_tcp(sk) || (ret <= 0 && ret != -EAGAIN))
+		return 0;
+	t = timed(PROGRAM_SOCK_SEND);
+	if (ret > 0)
+		transfer(c, sk, ret, true, t.start);
+	else
+		refused(sk, t.start);
+	return spent(t);
 }
 
 SEC("tp_btf/sk_data_ready")
@@ -203,13 +205,13 @@ int BPF_PROG(data_ready, struct sock *sk)
 
 static __always_inline int conn_note(struct conn *k, u8 type)
 {
-	struct event *e = reserve(type);
+	struct event *e = reserve(type, bpf_ktime_get_ns());
 
 	if (!e)
 		return 0;
 	e->sock = k->cookie;
 	e->flags = k->inbound ? FLAG_INBOUND : 0;
-	bpf_ringbuf_submit(e, wakeup());
+	submit(e);
 	return 0;
 }
 
@@ -226,7 +228,7 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 		if (!c || !(k = track(sk)))
 			return 0;
 		k->inbound = 0;
-		announce(k, sk, current_context(c), 0);
+		announce(k, sk, current_context(c, this_thread()), 0, bpf_ktime_get_ns());
 		return 0;
 	}
 	if (new == TCP_ESTABLISHED) {
@@ -237,7 +239,7 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 			return conn_note(k, EVENT_OPENED);
 		if (!bpf_map_lookup_elem(&ports, &port) || !(k = track(sk)))
 			return 0;
-		announce(k, sk, 0, 0);
+		announce(k, sk, 0, 0, bpf_ktime_get_ns());
 		return 0;
 	}
 	if (new == TCP_CLOSE) {
@@ -258,10 +260,12 @@ int accepted(struct pt_regs *regs)
 	struct socket *socket;
 	struct sock *sk;
 	struct fdtable *table;
+	struct timing t;
 	struct event *e;
 
 	if (!c || fd < 0)
 		return 0;
+	t = timed(PROGRAM_ACCEPTED);
 	table = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt);
 	if (fd >= BPF_CORE_READ(table, max_fds))
 		return 0;
@@ -270,20 +274,23 @@ int accepted(struct pt_regs *regs)
 	if (!f || (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return 0;
 	socket = BPF_CORE_READ(f, private_data);
-	e = reserve(EVENT_ACCEPT);
+	e = reserve(EVENT_ACCEPT, t.start);
 	if (!e)
 		return 0;
 	sk = BPF_CORE_READ(socket, sk);
 	e->sock = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	endpoints(e, sk);
-	bpf_ringbuf_submit(e, wakeup());
-	return 0;
+	e->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
+	e->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	submit(e);
+	return spent(t);
 }
 
 /* Keep what Go needs in the type information. */
 const struct event *unused_event __attribute__((unused));
 const enum event_type *unused_type __attribute__((unused));
 const enum event_flag *unused_flag __attribute__((unused));
+const enum program *unused_program __attribute__((unused));
+const struct runs *unused_runs __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
 const struct addresses *unused_addresses __attribute__((unused));
 

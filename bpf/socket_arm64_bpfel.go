@@ -56,8 +56,7 @@ const (
 	SocketCounterCOUNT_FRAMES_CLIPPED     SocketCounter = 4
 	SocketCounterCOUNT_FRAMES_DESYNC      SocketCounter = 5
 	SocketCounterCOUNT_IOV_CLIPPED        SocketCounter = 6
-	SocketCounterCOUNT_SPENT_NS           SocketCounter = 7
-	SocketCounterCOUNT_MAX                SocketCounter = 8
+	SocketCounterCOUNT_MAX                SocketCounter = 7
 )
 
 type SocketEvent struct {
@@ -114,6 +113,29 @@ const (
 	SocketEventTypeEVENT_GRPC_CALL  SocketEventType = 14
 	SocketEventTypeEVENT_GRPC_START SocketEventType = 15
 )
+
+type SocketProgram uint32
+
+const (
+	SocketProgramPROGRAM_SOCK_RECV    SocketProgram = 0
+	SocketProgramPROGRAM_SOCK_SEND    SocketProgram = 1
+	SocketProgramPROGRAM_SCHED_SWITCH SocketProgram = 2
+	SocketProgramPROGRAM_ACCEPTED     SocketProgram = 3
+	SocketProgramPROGRAM_ENTER        SocketProgram = 4
+	SocketProgramPROGRAM_LOOP         SocketProgram = 5
+	SocketProgramPROGRAM_COPIED       SocketProgram = 6
+	SocketProgramPROGRAM_MADE         SocketProgram = 7
+	SocketProgramPROGRAM_TASK_INIT    SocketProgram = 8
+	SocketProgramPROGRAM_GRPC         SocketProgram = 9
+	SocketProgramPROGRAM_MAX          SocketProgram = 10
+)
+
+type SocketRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
+}
 
 type SocketScratch struct {
 	_     structs.HostLayout
@@ -192,6 +214,7 @@ type SocketThread struct {
 const (
 	SocketMapCandidates      = "candidates"
 	SocketMapConns           = "conns"
+	SocketMapCosts           = "costs"
 	SocketMapCounters        = "counters"
 	SocketMapEvents          = "events"
 	SocketMapPorts           = "ports"
@@ -208,6 +231,8 @@ const (
 	SocketVarUnusedCounter   = "unused_counter"
 	SocketVarUnusedEvent     = "unused_event"
 	SocketVarUnusedFlag      = "unused_flag"
+	SocketVarUnusedProgram   = "unused_program"
+	SocketVarUnusedRuns      = "unused_runs"
 	SocketVarUnusedType      = "unused_type"
 )
 
@@ -266,6 +291,7 @@ type SocketProgramSpecs struct {
 type SocketMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
+	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
 	Ports      *ebpf.MapSpec `ebpf:"ports"`
@@ -283,6 +309,8 @@ type SocketVariableSpecs struct {
 	UnusedCounter   *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedEvent     *ebpf.VariableSpec `ebpf:"unused_event"`
 	UnusedFlag      *ebpf.VariableSpec `ebpf:"unused_flag"`
+	UnusedProgram   *ebpf.VariableSpec `ebpf:"unused_program"`
+	UnusedRuns      *ebpf.VariableSpec `ebpf:"unused_runs"`
 	UnusedType      *ebpf.VariableSpec `ebpf:"unused_type"`
 }
 
@@ -308,6 +336,7 @@ func (o *SocketObjects) Close() error {
 type SocketMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
 	Conns      *ebpf.Map `ebpf:"conns"`
+	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
 	Ports      *ebpf.Map `ebpf:"ports"`
@@ -321,6 +350,7 @@ func (m *SocketMaps) Close() error {
 	return _SocketClose(
 		m.Candidates,
 		m.Conns,
+		m.Costs,
 		m.Counters,
 		m.Events,
 		m.Ports,
@@ -339,6 +369,8 @@ type SocketVariables struct {
 	UnusedCounter   *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedEvent     *ebpf.Variable `ebpf:"unused_event"`
 	UnusedFlag      *ebpf.Variable `ebpf:"unused_flag"`
+	UnusedProgram   *ebpf.Variable `ebpf:"unused_program"`
+	UnusedRuns      *ebpf.Variable `ebpf:"unused_runs"`
 	UnusedType      *ebpf.Variable `ebpf:"unused_type"`
 }
 

@@ -46,8 +46,27 @@ enum counter {
 	COUNT_FRAMES_CLIPPED,	/* more HTTP/2 frames in one transfer than we walk */
 	COUNT_FRAMES_DESYNC,
 	COUNT_IOV_CLIPPED,
-	COUNT_SPENT_NS, /* no loss: time that our tracepoint programs took from the target's threads */
 	COUNT_MAX,
+};
+
+/* The programs that run in the target's threads: what they cost is measured. */
+enum program {
+	PROGRAM_SOCK_RECV,
+	PROGRAM_SOCK_SEND,
+	PROGRAM_SCHED_SWITCH,
+	PROGRAM_ACCEPTED,
+	PROGRAM_ENTER,
+	PROGRAM_LOOP,
+	PROGRAM_COPIED,
+	PROGRAM_MADE,
+	PROGRAM_TASK_INIT,
+	PROGRAM_GRPC,
+	PROGRAM_MAX,
+};
+
+struct runs {
+	u64 count;	/* of the program, for watched processes */
+	u64 timed, ns;	/* runs whose time was taken, and that time */
 };
 
 #define HEAD_MAX 1024 /* a request head with its usual headers */

@@ -212,7 +212,7 @@ static __always_inline void output(struct scratch *s, u64 captured)
 	captured &= 2 * SCRATCH - 1;
 	if (captured > SCRATCH)
 		captured = SCRATCH;
-	if (bpf_ringbuf_output(&events, s, sizeof(s->e) + captured, wakeup()))
+	if (bpf_ringbuf_output(&events, s, sizeof(s->e) + captured, BPF_RB_NO_WAKEUP))
 		count(COUNT_RINGBUF_FULL);
 }
 

@@ -3,7 +3,6 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"slices"
@@ -13,7 +12,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/ringbuf"
-	"golang.org/x/sys/unix"
 
 	"github.com/ragscope/ragscope/bpf"
 	"github.com/ragscope/ragscope/internal/recording"
@@ -31,7 +29,6 @@ type Kernel struct {
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	failed   map[string]error // programs that could not be loaded
-	stats    io.Closer
 	reader   *ringbuf.Reader
 	trap     traps
 
@@ -74,6 +71,9 @@ func Load(log *slog.Logger) (*Kernel, error) {
 	for _, name := range required {
 		if err := k.failed[name]; err != nil {
 			k.Close()
+			if isVerifier(err) { // no lack of the kernel's but a defect of ours
+				return nil, fmt.Errorf("the verifier refuses program %s: %w; please report this with the kernel's version", name, err)
+			}
 			return nil, fmt.Errorf("%w: program %s: %w", ErrNotSupported, name, err)
 		}
 	}
@@ -81,9 +81,6 @@ func Load(log *slog.Logger) (*Kernel, error) {
 	if k.reader, err = ringbuf.NewReader(k.maps["events"]); err != nil {
 		k.Close()
 		return nil, fmt.Errorf("open ring buffer: %w", err)
-	}
-	if k.stats, err = ebpf.EnableStats(unix.BPF_STATS_RUN_TIME); err != nil {
-		log.Warn("run times of BPF programs are not known, the overhead counts traps only", "error", err)
 	}
 	k.attachHost()
 	k.calibrate()
@@ -165,9 +162,6 @@ func (k *Kernel) Close() {
 	}
 	if k.reader != nil {
 		k.reader.Close()
-	}
-	if k.stats != nil {
-		k.stats.Close()
 	}
 	for _, p := range k.programs {
 		p.Close()

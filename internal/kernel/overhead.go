@@ -65,43 +65,70 @@ func bestOf() float64 {
 	return best
 }
 
-// trapPrograms run by a trap in the target; the others are tracepoints.
-var trapPrograms = map[string]int{ // program → traps per run; a return probe traps at entry and at return
-	"enter_first": 1, "enter_second": 1, "loop": 1, "task_init": 1, "grpc_call": 1, "grpc_start": 1, "grpc_sync": 1,
-	"copied": 2, "made": 2, "accepted": 2,
+// program is one that runs in the target's threads, with the traps that each of its runs takes: a return
+// probe traps at entry and at return.
+type program struct {
+	name  string
+	traps int
+}
+
+var programs = map[bpf.SocketProgram]program{
+	bpf.SocketProgramPROGRAM_SOCK_RECV:    {"sock_recv", 0},
+	bpf.SocketProgramPROGRAM_SOCK_SEND:    {"sock_send", 0},
+	bpf.SocketProgramPROGRAM_SCHED_SWITCH: {"sched_switch", 0},
+	bpf.SocketProgramPROGRAM_ACCEPTED:     {"accept", 2},
+	bpf.SocketProgramPROGRAM_ENTER:        {"context_enter", 1},
+	bpf.SocketProgramPROGRAM_LOOP:         {"event_loop", 1},
+	bpf.SocketProgramPROGRAM_COPIED:       {"context_copy", 2},
+	bpf.SocketProgramPROGRAM_MADE:         {"context_new", 2},
+	bpf.SocketProgramPROGRAM_TASK_INIT:    {"task_init", 1},
+	bpf.SocketProgramPROGRAM_GRPC:         {"grpc", 1},
 }
 
 // Cost is the CPU that the hooks added to the target since Load, in seconds: run time of the
 // programs in the target's threads, plus the traps at their calibrated price.
 type Cost struct {
 	Programs, Traps float64
-	TrapPrice       float64            // seconds per trap
-	ByProbe         map[string]float64 // seconds of run time per program, the whole host for tracepoints
-	Known           bool               // false: something could not be measured, see Why
+	TrapPrice       float64        // seconds per trap
+	ByProbe         map[string]Run // by the names of Probes; gRPC's hooks together
+	Known           bool           // false: something could not be measured, see Why
 	Why             string
+}
+
+// Run is what one program took from the target's threads.
+type Run struct {
+	Count   uint64
+	Seconds float64 // its own run time, from the runs that were timed; without traps
+	Traps   int     // a run
 }
 
 // Cost returns the price paid so far.
 func (k *Kernel) Cost() Cost {
-	c := Cost{TrapPrice: k.trap.entry, ByProbe: map[string]float64{}, Known: true}
+	c := Cost{TrapPrice: k.trap.entry, ByProbe: map[string]Run{}, Known: true}
 	if k.trap.err != nil {
 		c.Known, c.Why = false, "price of a trap: "+k.trap.err.Error()
 	}
-	if k.stats == nil {
-		c.Known, c.Why = false, "BPF run time statistics are not allowed"
+	for id, p := range programs {
+		r := k.runs(id)
+		r.Traps = p.traps
+		c.ByProbe[p.name] = r
+		c.Programs += r.Seconds
+		c.Traps += float64(r.Count) * float64(p.traps) * k.trap.entry
 	}
-	for name, p := range k.programs {
-		s, err := p.Stats()
-		if err != nil {
-			c.Known, c.Why = false, "run time of "+name+": "+err.Error()
-			continue
-		}
-		c.ByProbe[name] = s.Runtime.Seconds()
-		if n, trap := trapPrograms[name]; trap {
-			c.Programs += s.Runtime.Seconds()
-			c.Traps += float64(s.RunCount) * float64(n) * k.trap.entry
-		}
-	}
-	c.Programs += float64(k.counter(bpf.SocketCounterCOUNT_SPENT_NS)) / 1e9
 	return c
+}
+
+func (k *Kernel) runs(id bpf.SocketProgram) Run {
+	var perCPU []bpf.SocketRuns
+	if err := k.maps["costs"].Lookup(uint32(id), &perCPU); err != nil {
+		return Run{}
+	}
+	var count, timed, ns uint64
+	for _, r := range perCPU {
+		count, timed, ns = count+r.Count, timed+r.Timed, ns+r.Ns
+	}
+	if timed == 0 {
+		return Run{Count: count}
+	}
+	return Run{Count: count, Seconds: float64(ns) / float64(timed) * float64(count) / 1e9}
 }

@@ -63,6 +63,7 @@ type Sampler struct {
 	done                                       sync.WaitGroup
 	received, queueFull, truncated, notUnwound atomic.Uint64
 	ticksBefore                                uint64 // at the last drain of the ring buffer; see drained
+	price                                      price  // guarded by mu
 }
 
 // NewSampler returns a sampler that does nothing yet.
@@ -275,22 +276,6 @@ func (s *Sampler) Lost() map[string]uint64 {
 		lost[reason] = unwinderCounts[reason].Load() - before
 	}
 	return lost
-}
-
-// RunSeconds is the CPU time that sampling took from the watched processes, in seconds: their
-// threads are unwound where they run. It is 0 unless the kernel keeps run times (see
-// ebpf.EnableStats).
-func (s *Sampler) RunSeconds() float64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.entry == nil || s.entry.objects.SampleCpu == nil {
-		return 0
-	}
-	stats, err := s.entry.objects.SampleCpu.Stats()
-	if err != nil {
-		return 0
-	}
-	return stats.Runtime.Seconds()
 }
 
 // Received is how many stacks came out of the kernel.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ragscope/ragscope/internal/kernel"
 )
 
 // Cost is a workload's price of each step.
@@ -53,17 +55,6 @@ type Hook struct {
 	Runs    float64 `json:"runs"`            // by request, on the whole host
 	Each    float64 `json:"seconds_per_run"` //
 	Traps   float64 `json:"traps"`           // by request
-}
-
-// trapsPerRun says which programs are run by a trap: a return probe traps at entry too.
-func trapsPerRun(program string) float64 {
-	switch program {
-	case "copied", "made", "accepted":
-		return 2
-	case "enter_first", "enter_second", "loop", "task_init", "grpc_call", "grpc_start", "grpc_sync":
-		return 1
-	}
-	return 0
 }
 
 // MeasureCost runs the workload in blocks of windows: each block goes through the steps and
@@ -152,13 +143,13 @@ func stepCost(name string, off, on []sample) StepCost {
 		Said:      column(func(_, x sample) float64 { return x.Said }),
 		TrapCPU:   column(func(_, x sample) float64 { return x.TrapSum }).Median,
 	}
-	total, requests := map[string]runs{}, 0.0
+	total, requests := map[string]kernel.Run{}, 0.0
 	for _, x := range on {
 		c.AgentRSS, c.TrapPrice = max(c.AgentRSS, x.AgentRSS), x.TrapPrice
 		requests += float64(x.Requests)
 		for name, r := range x.Runs {
 			t := total[name]
-			total[name] = runs{t.Count + r.Count, t.Seconds + r.Seconds}
+			total[name] = kernel.Run{Count: t.Count + r.Count, Seconds: t.Seconds + r.Seconds, Traps: r.Traps}
 		}
 	}
 	for name, r := range total {
@@ -166,7 +157,7 @@ func stepCost(name string, off, on []sample) StepCost {
 			continue
 		}
 		n := float64(r.Count)
-		c.Hooks = append(c.Hooks, Hook{name, n / requests, r.Seconds / n, n / requests * trapsPerRun(name)})
+		c.Hooks = append(c.Hooks, Hook{name, n / requests, r.Seconds / n, n / requests * float64(r.Traps)})
 		c.ProgramCPU += r.Seconds / requests
 	}
 	slices.SortFunc(c.Hooks, func(a, b Hook) int { return strings.Compare(a.Program, b.Program) })

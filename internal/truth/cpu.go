@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"github.com/cilium/ebpf"
 )
 
 // family is the process and all of its descendants.
@@ -75,64 +73,4 @@ func rssBytes(pid int) (now, most uint64, err error) {
 		}
 	}
 	return now, most, nil
-}
-
-// runs is how often a BPF program ran since it was loaded, and how long.
-type runs struct {
-	Count   uint64
-	Seconds float64
-}
-
-// programRuns reads the kernel's statistics of all BPF programs that the process holds, by
-// name. Where it holds none, the map is empty.
-func programRuns(pid int) map[string]runs {
-	out := map[string]runs{}
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
-	if err != nil {
-		return out
-	}
-	seen := map[uint64]bool{}
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			continue // closed meanwhile
-		}
-		var id, count, ns uint64
-		for line := range strings.Lines(string(b)) {
-			name, value, _ := strings.Cut(line, ":")
-			n, err := strconv.ParseUint(strings.TrimSpace(value), 10, 64)
-			if err != nil {
-				continue
-			}
-			switch name {
-			case "prog_id":
-				id = n
-			case "run_cnt":
-				count = n
-			case "run_time_ns":
-				ns = n
-			}
-		}
-		if id == 0 || count == 0 || seen[id] { // links show the id of their program too, without counts
-			continue
-		}
-		seen[id] = true
-		name := programName(ebpf.ProgramID(id))
-		r := out[name]
-		out[name] = runs{r.Count + count, r.Seconds + float64(ns)/1e9}
-	}
-	return out
-}
-
-func programName(id ebpf.ProgramID) string {
-	p, err := ebpf.NewProgramFromID(id)
-	if err != nil {
-		return fmt.Sprintf("program %d", id)
-	}
-	defer p.Close()
-	i, err := p.Info()
-	if err != nil {
-		return fmt.Sprintf("program %d", id)
-	}
-	return i.Name
 }

@@ -106,7 +106,7 @@ func (c *Cost) markdown(p *page) {
 	}
 	p.line("\nRequests seen by the agent / sent while it was attached: %d / %d%s.\n", c.Seen, c.Sent, lossText(c.Lost))
 	p.line("Where the added CPU goes (µs a request):\n")
-	p.table("step", "measured", "the agent says", "programs, whole host", "traps", "price of a trap", "neither")
+	p.table("step", "measured", "the agent says", "programs", "traps", "price of a trap", "neither")
 	for _, s := range c.Steps {
 		if s.AgentRSS > 0 {
 			p.row(s.Step, fmt.Sprintf("%+.1f", s.AddedCPU.Median*1e6), micro(s.Said), us(s.ProgramCPU), us(s.TrapCPU), fmt.Sprintf("%.2f", s.TrapPrice*1e6), fmt.Sprintf("%+.1f", (s.AddedCPU.Median-s.ProgramCPU-s.TrapCPU)*1e6))

@@ -46,7 +46,7 @@ type sample struct {
 	P50, P95, P99      float64 // seconds
 	AgentCPU, Said     float64 // seconds a request: the agent's own CPU, the cost to the target as the agent computes it
 	Requests           int
-	Runs               map[string]runs
+	Runs               map[string]kernel.Run
 	AgentRSS           uint64
 	TrapPrice, TrapSum float64
 }
@@ -134,13 +134,12 @@ func (b *bench) measure(ctx context.Context) (sample, error) {
 	}
 	b.served += w.Requests
 	var before Status
-	var runsBefore map[string]runs
 	var agentBefore float64
 	if b.agent != nil {
 		if before, err = b.agent.Status(); err != nil {
 			return x, err
 		}
-		runsBefore, agentBefore = programRuns(b.agent.PID), cpuSeconds(b.agent.PID)
+		agentBefore = cpuSeconds(b.agent.PID)
 	}
 	cpu := cpuSeconds(b.pid)
 	if w, err = client.Run(ctx, b.window); err != nil {
@@ -156,14 +155,14 @@ func (b *bench) measure(ctx context.Context) (sample, error) {
 		return x, nil
 	}
 	x.AgentCPU = (cpuSeconds(b.agent.PID) - agentBefore) / n
-	x.Runs = map[string]runs{}
-	for name, r := range programRuns(b.agent.PID) {
-		old := runsBefore[name]
-		x.Runs[name] = runs{r.Count - min(r.Count, old.Count), r.Seconds - old.Seconds}
-	}
 	after, err := b.agent.Status()
 	if err != nil {
 		return x, err
+	}
+	x.Runs = map[string]kernel.Run{}
+	for name, r := range after.Cost.ByProbe {
+		old := before.Cost.ByProbe[name]
+		x.Runs[name] = kernel.Run{Count: r.Count - old.Count, Seconds: r.Seconds - old.Seconds, Traps: r.Traps}
 	}
 	x.TrapPrice, x.TrapSum = after.Cost.TrapPrice, (after.Cost.Traps-before.Cost.Traps)/n
 	x.Said = (after.Cost.Programs-before.Cost.Programs)/n + x.TrapSum

@@ -260,7 +260,7 @@ func (w *Watcher) publish() {
 	m.SetBackends(last.backends)
 	var probes []metrics.ProbeState
 	for _, p := range w.kernel.Probes() {
-		probes = append(probes, metrics.ProbeState{Probe: p.Probe, Attached: p.Attached, RunSeconds: last.cost.ByProbe[p.Probe]})
+		probes = append(probes, metrics.ProbeState{Probe: p.Probe, Attached: p.Attached, RunSeconds: last.cost.ByProbe[p.Probe].Seconds})
 	}
 	m.SetProbes(probes)
 }

@@ -1,0 +1,68 @@
+package stack
+
+import (
+	"io"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// price is what a sample costs the thread that it is taken of. The kernel keeps run times only while
+// it is asked to, and then of every BPF program of the host, which all get slower by that; so it is asked
+// for a stretch now and then.
+type price struct {
+	stats   io.Closer // run times are kept now
+	ran     float64   // seconds, when that began
+	ticks   uint64
+	due     uint64  // ticks until it begins again
+	seconds float64 // a sample
+}
+
+const (
+	pricedTicks = 50   // samples that make a price
+	pricedEvery = 2000 // samples: 20 s of a busy thread
+)
+
+// see is told how often the unwinder was entered, and how long it ran as far as that is known.
+func (p *price) see(ticks uint64, ran float64, begin func() (io.Closer, error)) {
+	switch {
+	case p.stats == nil && ticks >= p.due:
+		stats, err := begin()
+		if err != nil {
+			p.due = ticks + pricedEvery
+			return
+		}
+		p.stats, p.ticks, p.ran = stats, ticks, ran
+	case p.stats != nil && ticks-p.ticks >= pricedTicks:
+		p.seconds = (ran - p.ran) / float64(ticks-p.ticks)
+		p.end()
+		p.due = ticks + pricedEvery
+	}
+}
+
+func (p *price) end() {
+	if p.stats != nil {
+		_ = p.stats.Close()
+		p.stats = nil
+	}
+}
+
+func keepRunTimes() (io.Closer, error) { return ebpf.EnableStats(unix.BPF_STATS_RUN_TIME) }
+
+// RunSeconds is the CPU time that sampling took from the watched processes, in seconds: their
+// threads are unwound where they run. It is made of the number of samples and of what a sample
+// took when that was last measured, 0 before the first measurement. Call it about once a second.
+func (s *Sampler) RunSeconds() float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil || s.entry.objects.SampleCpu == nil {
+		return 0
+	}
+	stats, err := s.entry.objects.SampleCpu.Stats()
+	if err != nil {
+		return 0
+	}
+	ticks := s.entry.entered()
+	s.price.see(ticks, stats.Runtime.Seconds(), keepRunTimes)
+	return s.price.seconds * float64(ticks)
+}
