@@ -5,7 +5,9 @@
  * CPython's execution contexts: which Context a thread runs, and where each Context came from.
  *
  *   CopyCurrent ─► COPY(parent, child)      a task, a callback or a thread's work is being made
- *   Task.__init__ ─► COPY, at the thread's next event: cheaper, for tasks only
+ *   instead of it, where the births of callbacks are not needed:
+ *   Task.__init__ ─► COPY, at the thread's next event
+ *   copy_context ─► COPY                    a thread's work is being made
  *   New         ─► NEW(current, child)      a server gives each request a fresh Context
  *   Enter       ─► ENTER(context)           the thread runs that context until its next ENTER, LOOP or sleep
  *   epoll_wait  ─► LOOP                     the loop has run all its callbacks
@@ -72,6 +74,8 @@ static __always_inline int born(u32 program, u8 type, u64 context)
 	if (!c)
 		return 0;
 	t = timed(program);
+	if (c->by_task)
+		bpf_map_delete_elem(&tasks, &context); /* of the task that had this address before */
 	note(type, current_context(c, this_thread()), context, 0, t.start);
 	return spent(t);
 }

@@ -290,6 +290,7 @@ const struct event *unused_event __attribute__((unused));
 const enum event_type *unused_type __attribute__((unused));
 const enum event_flag *unused_flag __attribute__((unused));
 const enum program *unused_program __attribute__((unused));
+const enum by_task *unused_by_task __attribute__((unused));
 const struct runs *unused_runs __attribute__((unused));
 const enum counter *unused_counter __attribute__((unused));
 const struct addresses *unused_addresses __attribute__((unused));

@@ -19,6 +19,14 @@ type SocketAddresses struct {
 	Remote [16]uint8
 }
 
+type SocketByTask uint32
+
+const (
+	SocketByTaskBY_TASK_NO       SocketByTask = 0
+	SocketByTaskBY_TASK_REPORTED SocketByTask = 1
+	SocketByTaskBY_TASK_KNOWN    SocketByTask = 2
+)
+
 type SocketConn struct {
 	_      structs.HostLayout
 	Cookie uint64
@@ -228,6 +236,7 @@ const (
 	SocketProgSockRecv       = "sock_recv"
 	SocketProgSockSend       = "sock_send"
 	SocketVarUnusedAddresses = "unused_addresses"
+	SocketVarUnusedByTask    = "unused_by_task"
 	SocketVarUnusedCounter   = "unused_counter"
 	SocketVarUnusedEvent     = "unused_event"
 	SocketVarUnusedFlag      = "unused_flag"
@@ -306,6 +315,7 @@ type SocketMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketVariableSpecs struct {
 	UnusedAddresses *ebpf.VariableSpec `ebpf:"unused_addresses"`
+	UnusedByTask    *ebpf.VariableSpec `ebpf:"unused_by_task"`
 	UnusedCounter   *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedEvent     *ebpf.VariableSpec `ebpf:"unused_event"`
 	UnusedFlag      *ebpf.VariableSpec `ebpf:"unused_flag"`
@@ -366,6 +376,7 @@ func (m *SocketMaps) Close() error {
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketVariables struct {
 	UnusedAddresses *ebpf.Variable `ebpf:"unused_addresses"`
+	UnusedByTask    *ebpf.Variable `ebpf:"unused_by_task"`
 	UnusedCounter   *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedEvent     *ebpf.Variable `ebpf:"unused_event"`
 	UnusedFlag      *ebpf.Variable `ebpf:"unused_flag"`

@@ -84,12 +84,18 @@ struct event {
 	u8 pad[2];
 };
 
+enum by_task {
+	BY_TASK_NO,	/* Task.__init__ is not probed */
+	BY_TASK_REPORTED, /* its contexts are reported: PyContext_CopyCurrent is not probed */
+	BY_TASK_KNOWN,	/* it is only kept which task a context is of, see stale() */
+};
+
 /* One per process, filled in by the agent before anything is attached to it. */
 struct target {
 	u64 runtime, runtime_end; /* _PyRuntime; 0: no CPython */
 	u32 interp_head, threads, next, thread_id, context;
 	u32 grpc_tuple; /* cygrpc's methods take a tuple (METH_VARARGS) */
 	u32 task_context; /* offset of a task's context */
-	u32 by_task;	/* contexts are born with tasks, not by PyContext_CopyCurrent */
+	u32 by_task;	/* BY_TASK_… */
 };
 #endif

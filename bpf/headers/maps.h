@@ -251,6 +251,8 @@ static __always_inline void settle(struct target *c, struct thread *t)
 		return; /* still being made: the thread was preempted in it */
 	t->task = 0;
 	bpf_map_update_elem(&tasks, &context, &task, BPF_ANY);
+	if (c->by_task == BY_TASK_KNOWN)
+		return;
 	e = reserve(EVENT_COPY, t->born);
 	if (!e)
 		return;

@@ -17,9 +17,10 @@ func summary(out io.Writer, r *recording.Recording) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "endpoint\trequests\tp50 ms\tp95 ms\tp99 ms\tCPU ms\tunexplained\twhere the time went\t")
 	for _, e := range r.Endpoints {
+		followed, _ := e.Basis()
 		fmt.Fprintf(t, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.2f\t%.1f %%\t%s\t\n", e.Endpoint, e.Requests,
 			e.Latency.Quantile(.5)*1e3, e.Latency.Quantile(.95)*1e3, e.Latency.Quantile(.99)*1e3,
-			1e3*e.CPUSeconds/float64(max(1, e.Requests)), 100*stageShare(e, "unexplained"), topStages(e))
+			1e3*e.CPUSeconds/float64(max(1, followed)), 100*stageShare(e, "unexplained"), topStages(e))
 	}
 	t.Flush()
 	if len(r.Pools) > 0 {
@@ -68,11 +69,16 @@ func price(o recording.Overhead) string {
 	if o.Basis == "" {
 		target, agent = "cost to the target not measured: it was watched for less than a second", "agent's own cost neither"
 	}
-	return fmt.Sprintf("precision %s; %s; %s", o.PrecisionMode, target, agent)
+	precision := o.PrecisionMode
+	if o.PrecisionShare > 0 && o.PrecisionShare < 1 {
+		precision += " in " + recording.Share(o.PrecisionShare) + " of the time"
+	}
+	return fmt.Sprintf("precision %s; %s; %s", precision, target, agent)
 }
 
 func stageShare(e recording.Endpoint, stage string) float64 {
-	if e.Latency.Sum == 0 {
+	_, basis := e.Basis()
+	if basis == 0 {
 		return 0
 	}
 	var sum float64
@@ -81,21 +87,22 @@ func stageShare(e recording.Endpoint, stage string) float64 {
 			sum += s.Sum
 		}
 	}
-	return sum / e.Latency.Sum
+	return sum / basis
 }
 
 // topStages names the three largest stages with their share.
 func topStages(e recording.Endpoint) string {
+	_, basis := e.Basis()
 	stages := slices.Clone(e.Stages)
 	slices.SortFunc(stages, func(a, b recording.Stage) int { return cmp.Compare(b.Sum, a.Sum) })
 	out := ""
 	for _, s := range stages[:min(3, len(stages))] {
-		if e.Latency.Sum > 0 && s.Sum/e.Latency.Sum >= 0.01 {
+		if basis > 0 && s.Sum/basis >= 0.01 {
 			name := s.Stage
 			if s.Peer != "" {
 				name += " " + s.Peer
 			}
-			out += fmt.Sprintf("  %s %.0f %%", name, 100*s.Sum/e.Latency.Sum)
+			out += fmt.Sprintf("  %s %.0f %%", name, 100*s.Sum/basis)
 		}
 	}
 	return out

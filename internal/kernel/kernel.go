@@ -217,9 +217,9 @@ func (k *Kernel) Probes() []recording.Probe {
 		state[h.name] = h.err
 	}
 	for _, a := range k.processes {
-		for _, h := range a.hooks {
-			if old, seen := state[h.name]; !seen || old == nil {
-				state[h.name] = h.err
+		for name, err := range a.state() {
+			if old, seen := state[name]; !seen || old == nil {
+				state[name] = err
 			}
 		}
 	}

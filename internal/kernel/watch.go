@@ -51,6 +51,17 @@ func (a *attachment) close() {
 	a.hooks = nil
 }
 
+// state says of each hook why it is not attached, nil where it is; of two places for one hook, one is enough.
+func (a *attachment) state() map[string]error {
+	out := map[string]error{}
+	for _, h := range a.hooks {
+		if old, seen := out[h.name]; !seen || old != nil && (h.err == nil || errors.Is(old, errPrecision)) {
+			out[h.name] = h.err
+		}
+	}
+	return out
+}
+
 // StandBy is the reason of a hook that another precision uses.
 const StandBy = "not part of the current precision"
 
@@ -72,16 +83,20 @@ func trapHooks(py *target.Python) []trapHook {
 	for i := range py.Accept {
 		out = append(out, trapHook{"accept", "accepted", &py.Accept[i], true, everywhere})
 	}
-	births := []Precision{Full, Linked}
+	linked := []Precision{Full, Linked}
+	births := linked
 	if py.Task != nil {
-		births = births[:1] // of the births of contexts, those with a task are enough for links
-		out = append(out, trapHook{"task_init", "task_init", py.Task, false, []Precision{Linked}})
+		births = linked[:1] // of the births of contexts, those of tasks and threads are enough for links
+		out = append(out, trapHook{"task_init", "task_init", py.Task, false, linked})
+		if py.CopyContext != nil {
+			out = append(out, trapHook{"context_copy", "copied", py.CopyContext, true, linked[1:]})
+		}
 	}
 	if py.Copy != nil {
 		out = append(out, trapHook{"context_copy", "copied", py.Copy, true, births})
 	}
 	if py.New != nil {
-		out = append(out, trapHook{"context_new", "made", py.New, true, []Precision{Full, Linked}})
+		out = append(out, trapHook{"context_new", "made", py.New, true, linked})
 	}
 	for i, p := range py.Enter {
 		program := "enter_first"
@@ -99,7 +114,7 @@ func trapHooks(py *target.Python) []trapHook {
 			program string
 		}{{g.Call, "grpc_call"}, {g.Unary, "grpc_start"}, {g.Segregated, "grpc_sync"}, {g.Integrated, "grpc_sync"}} {
 			if p.at != nil {
-				out = append(out, trapHook{p.program, p.program, p.at, false, []Precision{Full, Linked}})
+				out = append(out, trapHook{p.program, p.program, p.at, false, linked})
 			}
 		}
 	}
@@ -140,8 +155,12 @@ func describe(python *target.Python, p Precision) (value bpf.SocketTarget) {
 	if python.GRPC != nil && python.GRPC.VarArgs {
 		value.GrpcTuple = 1
 	}
-	if p == Linked && python.Task != nil {
-		value.ByTask = 1
+	switch {
+	case python.Task == nil || p == Sockets:
+	case p == Full:
+		value.ByTask = uint32(bpf.SocketByTaskBY_TASK_KNOWN)
+	default:
+		value.ByTask = uint32(bpf.SocketByTaskBY_TASK_REPORTED)
 	}
 	return value
 }
@@ -160,24 +179,32 @@ func (k *Kernel) Unwatch(pid int) {
 	}
 }
 
+// attach brings the hooks of a process to the current precision. Those that stay are left alone.
 func (k *Kernel) attach(pid int, a *attachment) {
 	if a.python == nil {
 		return
 	}
-	for _, t := range trapHooks(a.python) {
-		h := hook{name: t.name}
+	traps := trapHooks(a.python)
+	if a.hooks == nil {
+		for _, t := range traps {
+			a.hooks = append(a.hooks, hook{name: t.name, err: errPrecision})
+		}
+	}
+	for i, t := range traps {
+		h := &a.hooks[i]
+		wanted := slices.Contains(t.steps, k.precision)
 		switch {
-		case !slices.Contains(t.steps, k.precision):
-			h.err = errPrecision
-		case k.failed[t.program] != nil:
-			h.err = k.failed[t.program]
-		default:
-			h.link, h.err = k.attachTrap(pid, t)
+		case !wanted && h.link != nil:
+			h.link.Close()
+			h.link, h.err = nil, errPrecision
+		case wanted && errors.Is(h.err, errPrecision):
+			if h.err = k.failed[t.program]; h.err == nil {
+				h.link, h.err = k.attachTrap(pid, t)
+			}
+			if h.err != nil {
+				k.log.Warn("a hook is not attached", "hook", t.name, "pid", pid, "error", h.err)
+			}
 		}
-		if h.err != nil && !errors.Is(h.err, errPrecision) {
-			k.log.Warn("a hook is not attached", "hook", t.name, "pid", pid, "error", h.err)
-		}
-		a.hooks = append(a.hooks, h)
 	}
 }
 
@@ -198,20 +225,26 @@ func (k *Kernel) attachTrap(pid int, t trapHook) (link.Link, error) {
 	return l, nil
 }
 
-// SetPrecision moves all watched processes to another step.
+// SetPrecision moves all watched processes to another step. For a moment both ways of seeing a context's birth
+// are there, never none.
 func (k *Kernel) SetPrecision(p Precision) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if p == k.precision {
 		return
 	}
+	raised := p < k.precision
 	k.precision = p
 	for pid, a := range k.processes {
-		a.close()
+		if raised {
+			k.attach(pid, a)
+		}
 		if err := k.maps["targets"].Put(uint32(pid), describe(a.python, p)); err != nil {
 			k.log.Warn("a process is watched with another precision's settings", "pid", pid, "error", err)
 		}
-		k.attach(pid, a)
+		if !raised {
+			k.attach(pid, a)
+		}
 	}
 }
 

@@ -155,7 +155,9 @@ func (q *pool) acquire(conn *connection, c request.Connection) {
 	conn.by[c.Endpoint]++
 	conn.calls++
 	q.inUse++
-	q.wait(c.Endpoint).Acquisitions++
+	if c.Watched {
+		q.wait(c.Endpoint).Acquisitions++
+	}
 }
 
 // settle credits the holders for the time until now.

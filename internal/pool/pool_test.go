@@ -37,7 +37,7 @@ func (s *story) closed(at float64, id uint64) *story {
 	return s.add(at, request.Connection{Change: request.Closed, ID: id})
 }
 func (s *story) busy(at float64, id uint64, endpoint string) *story {
-	return s.add(at, request.Connection{Change: request.Busy, ID: id, Endpoint: endpoint})
+	return s.add(at, request.Connection{Change: request.Busy, ID: id, Endpoint: endpoint, Watched: true})
 }
 func (s *story) free(at float64, id uint64, endpoint string) *story {
 	return s.add(at, request.Connection{Change: request.Free, ID: id, Endpoint: endpoint})

@@ -191,6 +191,7 @@ func mergeOverhead(parts []*Recording) Overhead {
 		}
 		o.TargetRatio += p.Overhead.TargetRatio * p.Window.Seconds
 		o.AgentCPURatio += p.Overhead.AgentCPURatio * p.Window.Seconds
+		o.PrecisionShare += p.Overhead.PrecisionShare * p.Window.Seconds
 		o.SecondsPerRequest += p.Overhead.SecondsPerRequest * n
 		o.AgentRSSBytes = max(o.AgentRSSBytes, p.Overhead.AgentRSSBytes)
 		seconds += p.Window.Seconds
@@ -201,6 +202,7 @@ func mergeOverhead(parts []*Recording) Overhead {
 	if seconds > 0 {
 		o.TargetRatio /= seconds
 		o.AgentCPURatio /= seconds
+		o.PrecisionShare /= seconds
 	}
 	if requests > 0 {
 		o.SecondsPerRequest /= requests

@@ -29,6 +29,7 @@ func (r *Recording) addEndpoints(list []Endpoint) {
 		known := slices.ContainsFunc(r.Endpoints, func(o Endpoint) bool { return o.Endpoint == e.Endpoint })
 		m := r.endpoint(e.Endpoint)
 		m.AllocatedBytes = addAllocated(known, m.AllocatedBytes, e.AllocatedBytes)
+		mergeFollowed(m, &e) // before the requests are added up
 		m.Requests += e.Requests
 		m.Incomplete += e.Incomplete
 		for code, n := range e.Status {
@@ -48,6 +49,15 @@ func (r *Recording) addEndpoints(list []Endpoint) {
 			mergeClient(m, e.Client)
 		}
 	}
+}
+
+func mergeFollowed(m, e *Endpoint) {
+	if m.Followed == nil && e.Followed == nil {
+		return
+	}
+	n, seconds := m.Basis()
+	more, longer := e.Basis()
+	m.Followed = &Followed{n + more, seconds + longer}
 }
 
 // addAllocated adds up only what every part measured.

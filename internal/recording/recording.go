@@ -86,6 +86,7 @@ type Endpoint struct {
 	Latency        Dist             `json:"latency"`
 	FirstByte      Dist             `json:"first_byte"` // arrival of the request to the first response byte
 	Stages         []Stage          `json:"stages"`
+	Followed       *Followed        `json:"followed,omitempty"` // nil: all requests
 	Calls          []Call           `json:"calls"`
 	LLM            *LLM             `json:"llm,omitempty"`
 	CPUSeconds     float64          `json:"cpu_seconds"`
@@ -96,8 +97,24 @@ type Endpoint struct {
 	Client         *Client          `json:"client,omitempty"`
 }
 
+// Followed is what stages are made of where only a part of the requests was followed through every execution
+// context: to do so all the time would have cost more than the overhead budget.
+type Followed struct {
+	Requests int64   `json:"requests"`
+	Seconds  float64 `json:"seconds"` // their latencies' sum
+}
+
+// Basis is of how many requests Stages, CPUSeconds, OffCPUSeconds and Overlapped are made, and these requests'
+// seconds.
+func (e *Endpoint) Basis() (requests int64, seconds float64) {
+	if e.Followed != nil {
+		return e.Followed.Requests, e.Followed.Seconds
+	}
+	return e.Requests, e.Latency.Sum
+}
+
 // Stage is a disjoint part of the endpoint's wall time. The sums over all stages of an
-// endpoint add up to Latency.Sum.
+// endpoint add up to the seconds of its Basis.
 type Stage struct {
 	Stage    string `json:"stage"` // a name of DESIGN §3, see package request
 	Peer     string `json:"peer,omitempty"`
@@ -321,8 +338,9 @@ type Overhead struct {
 	TargetRatio       float64 `json:"target_ratio"`        // CPU added to the target ÷ the target's own CPU
 	SecondsPerRequest float64 `json:"seconds_per_request"` // CPU added to the target per request
 	Basis             string  `json:"basis"`               // how the two were computed
-	PrecisionMode     string  `json:"precision_mode"`
-	AgentCPURatio     float64 `json:"agent_cpu_ratio"` // cores
+	PrecisionMode     string  `json:"precision_mode"`      // the dearest step that held: full, linked or sockets
+	PrecisionShare    float64 `json:"precision_share"`     // of the time; the rest of it a cheaper one held
+	AgentCPURatio     float64 `json:"agent_cpu_ratio"`     // cores
 	AgentRSSBytes     uint64  `json:"agent_rss_bytes"`
 }
 

@@ -46,11 +46,12 @@ func segmentOf(s recording.Stage) segment {
 // segments are the parts of an endpoint's mean request, in the order of the stages.
 func segments(e *recording.Endpoint) (out []segment) {
 	for _, s := range e.Stages {
-		if s.Sum <= 0 || e.Requests == 0 {
+		n, _ := e.Basis()
+		if s.Sum <= 0 || n == 0 {
 			continue
 		}
 		g := segmentOf(s)
-		g.seconds = s.Sum / float64(e.Requests)
+		g.seconds = s.Sum / float64(n)
 		if i := slices.IndexFunc(out, func(o segment) bool { return o.label == g.label }); i >= 0 {
 			out[i].seconds += g.seconds
 			continue

@@ -70,12 +70,13 @@ func componentTable(e *recording.Endpoint) *Table {
 	calls("Neo4j", "sub", callSums(e, to("neo4j")))
 	calls("Redis", "", callSums(e, to("redis")))
 	llmRows(t, e)
+	followed, basis := e.Basis()
 	stage := func(title, mark string, names ...string) {
 		seconds := 0.0
 		for _, name := range names {
 			seconds += stageSum(e, name)
 		}
-		t.row(Cell{title, mark}, Cell{Text: recording.Seconds(ratio(seconds, n))}, Cell{Text: share(seconds)}, Cell{}, Cell{}, Cell{})
+		t.row(Cell{title, mark}, Cell{Text: recording.Seconds(ratio(seconds, float64(followed)))}, Cell{Text: recording.Share(ratio(seconds, basis))}, Cell{}, Cell{}, Cell{})
 	}
 	stage("The API's own CPU", "", request.OnCPU)
 	stage("Waiting inside the API", "", waiting...)
@@ -88,7 +89,10 @@ func componentTable(e *recording.Endpoint) *Table {
 	t.row(Cell{"Total", "total"}, Cell{recording.Seconds(e.Latency.Mean()), "total"}, Cell{"100 %", "total"}, Cell{"", "total"}, Cell{quantile(e.Latency, .5), "total"}, Cell{quantile(e.Latency, .95), "total"})
 	t.Note = "Calls are shown by their own duration, from the last byte sent to the last byte arrived"
 	if e.Overlapped > 0 {
-		t.Note += fmt.Sprintf("; %s a request of them ran behind a longer parallel call, so the shares may add up to more than 100 %%", recording.Seconds(ratio(e.Overlapped, n)))
+		t.Note += fmt.Sprintf("; %s a request of them ran behind a longer parallel call, so the shares may add up to more than 100 %%", recording.Seconds(ratio(e.Overlapped, float64(followed))))
+	}
+	if e.Followed != nil {
+		t.Note += fmt.Sprintf("; the API's own CPU, waiting and unexplained are of the %d of %d requests that were followed through every execution context", followed, e.Requests)
 	}
 	t.Note += "."
 	return t

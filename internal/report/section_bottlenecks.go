@@ -65,15 +65,16 @@ func (b *builder) bottlenecks() Section {
 }
 
 func cpuTable(r *recording.Recording) *Table {
-	t := &Table{Caption: "CPU of the target by endpoint", Columns: columns("Endpoint", "Requests,CPU,CPU a request,Off CPU a request,Allocated a request"),
+	t := &Table{Caption: "CPU of the target by endpoint", Columns: columns("Endpoint", "Requests followed,CPU,CPU a request,Off CPU a request,Allocated a request"),
 		Note: "Off CPU: in run_queue, gil_wait and blocked."}
 	for _, e := range busiest(r) {
 		alloc := missing
 		if e.AllocatedBytes != nil && e.Requests > 0 {
 			alloc = recording.Bytes(float64(*e.AllocatedBytes) / float64(e.Requests))
 		}
-		n := float64(e.Requests)
-		t.row(plain(e.Endpoint, recording.Number(e.Requests), recording.Seconds(e.CPUSeconds), recording.Seconds(ratio(e.CPUSeconds, n)), recording.Seconds(ratio(e.OffCPUSeconds, n)), alloc)...)
+		followed, _ := e.Basis()
+		n := float64(followed)
+		t.row(plain(e.Endpoint, recording.Number(followed), recording.Seconds(e.CPUSeconds), recording.Seconds(ratio(e.CPUSeconds, n)), recording.Seconds(ratio(e.OffCPUSeconds, n)), alloc)...)
 	}
 	return t
 }

@@ -88,14 +88,15 @@ func difference(saw, sent int64) string {
 
 // stageTable holds the sum of the stages against the total, and shows what is unexplained.
 func stageTable(r *recording.Recording) *Table {
-	t := &Table{Caption: "Stages: their sum against the total", Columns: columns("Endpoint", "Total,Sum of stages,Sum ÷ total,Unexplained")}
+	t := &Table{Caption: "Stages: their sum against the total", Columns: columns("Endpoint", "Requests followed,Total,Sum of stages,Sum ÷ total,Unexplained")}
 	var total, sum, open float64
 	for _, e := range busiest(r) {
 		st, un := stageTotal(e), stageSum(e, request.Unexplained)
-		total, sum, open = total+e.Latency.Sum, sum+st, open+un
-		t.row(plain(e.Endpoint, recording.Seconds(e.Latency.Sum), recording.Seconds(st), perCent2(ratio(st, e.Latency.Sum)), perCent2(ratio(un, st)))...)
+		n, seconds := e.Basis()
+		total, sum, open = total+seconds, sum+st, open+un
+		t.row(plain(e.Endpoint, fmt.Sprintf("%d of %d", n, e.Requests), recording.Seconds(seconds), recording.Seconds(st), perCent2(ratio(st, seconds)), perCent2(ratio(un, st)))...)
 	}
-	t.row(Cell{"All endpoints", "total"}, Cell{recording.Seconds(total), "total"}, Cell{recording.Seconds(sum), "total"}, Cell{perCent2(ratio(sum, total)), "total"}, Cell{perCent2(ratio(open, sum)), "total"})
+	t.row(Cell{"All endpoints", "total"}, Cell{"", "total"}, Cell{recording.Seconds(total), "total"}, Cell{recording.Seconds(sum), "total"}, Cell{perCent2(ratio(sum, total)), "total"}, Cell{perCent2(ratio(open, sum)), "total"})
 	return t
 }
 
@@ -124,10 +125,17 @@ func (b *builder) qualityFacts() []Fact {
 	return []Fact{
 		{"Lost events", recording.Number(int64(lost(b.whole)))},
 		{"Probes attached", probes},
-		{"Precision mode", or(o.PrecisionMode)},
+		{"Precision mode", precision(o)},
 		{"Overhead in the target", price},
 		{"The agent itself", agent},
 	}
+}
+
+func precision(o recording.Overhead) string {
+	if o.PrecisionShare > 0 && o.PrecisionShare < 1 {
+		return fmt.Sprintf("%s in %s of the time, else a cheaper one", o.PrecisionMode, recording.Share(o.PrecisionShare))
+	}
+	return or(o.PrecisionMode)
 }
 
 // lost is the number of events that were not seen or not understood.

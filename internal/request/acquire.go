@@ -12,7 +12,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 				l.add(connect, c.opened, at, c.peer.System, nil)
 			}
 		}
-	case l != nil && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
+	case l != nil && l.Followed && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
 		from, to := t.waited(x.node, th, c.freeSince, at)
 		if to > from && !t.idleSince(c, from) && !t.gaps.within(l.Read, at) {
 			k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from

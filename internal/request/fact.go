@@ -44,6 +44,7 @@ type Request struct {
 	Overlap  int64    // nanoseconds of calls hidden behind a parallel call
 	BytesIn  int64    // request bytes read
 	BytesOut int64    // response bytes written
+	Followed bool     // its contexts were from begin to end, so each stage is told; else on_cpu, pool_wait and loop_wait count as unexplained
 	Missing  []string // why it is incomplete, empty when whole
 }
 

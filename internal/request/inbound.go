@@ -99,7 +99,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	l := &live{conn: c}
 	l.Request = Request{
 		PID: e.PID, Method: msg.Method, Path: path, ID: msg.RequestID,
-		Endpoint: t.opts.Endpoint(e.PID, msg.Method, path), Upgrade: msg.Upgrade, Read: e.Time,
+		Endpoint: t.opts.Endpoint(e.PID, msg.Method, path), Upgrade: msg.Upgrade, Read: e.Time, Followed: t.step == Followed,
 	}
 	if l.ID == "" {
 		l.ID = msg.TraceParent
@@ -166,7 +166,7 @@ func (l *live) timeArrival(c *inbound, e *event.Event) {
 // lend runs the thread on behalf of a request whose bytes it has just moved, until it enters
 // another context.
 func (t *Tracker) lend(th *thread, l *live, at int64) {
-	if t.noSteps || th.current != nil && th.current.owner() == l {
+	if t.step != Followed || th.current != nil && th.current.owner() == l {
 		return
 	}
 	t.pause(th, at)
@@ -253,7 +253,7 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	}
 	l.own(n)
 	l.lent = n
-	if n.born != 0 && n == l.conn.answerer && !t.noSteps { // twice is no accident where every birth is seen
+	if n.born != 0 && n == l.conn.answerer && t.step == Followed { // twice is no accident where every birth is seen
 		l.conn.keeper = n
 	}
 	l.conn.answerer = n

@@ -104,7 +104,7 @@ func TestEventLoopPrecision(t *testing.T) {
 	for i := range p.events {
 		tr.Feed(&p.events[i])
 	}
-	tr.Steps(false)
+	tr.Turn(Linked, ms(16))
 	p = newTape().at(90).slept(80).at(200).slept(100)
 	for i := range p.events {
 		tr.Feed(&p.events[i])

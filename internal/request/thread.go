@@ -123,11 +123,15 @@ func (t *Tracker) onEnter(e *event.Event) {
 			r.live = nil
 		}
 	}
+	var n *node
+	if !e.Has(event.Stale) {
+		n = t.contexts.at(e.PID, e.Other)
+	}
 	if x := th.replied; x != nil {
 		th.replied = nil
-		t.contexts.at(e.PID, e.Other).readsFor(x)
+		n.readsFor(x)
 	}
-	t.run(th, t.contexts.at(e.PID, e.Other), e.Other, e.Time)
+	t.run(th, n, e.Other, e.Time)
 }
 
 func (t *Tracker) onLoop(e *event.Event) {

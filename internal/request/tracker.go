@@ -57,6 +57,7 @@ type Connection struct {
 	Streams   bool   // the unit is HTTP/2 streams
 	N         int    // Limit
 	Create    int64  // Opened: ns that making it took, 0: not seen
+	Watched   bool   // Busy: a wait for it would have been seen
 }
 
 // Tracker turns events into facts. Feed it events in time order, see Sequence.
@@ -72,7 +73,8 @@ type Tracker struct {
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
-	noSteps  bool // nothing tells when a thread enters a context
+	step     Step
+	turns    []turn // to come
 	orphans  uint64
 }
 
@@ -87,6 +89,10 @@ func New(opts Options, sink Sink) *Tracker {
 
 // Feed takes the next event. It keeps nothing of e or of its bytes.
 func (t *Tracker) Feed(e *event.Event) {
+	for len(t.turns) > 0 && t.turns[0].at <= e.Time {
+		t.turnTo(t.turns[0].to)
+		t.turns = t.turns[1:]
+	}
 	switch e.Type {
 	case event.Enter:
 		t.onEnter(e)
@@ -141,21 +147,48 @@ func (t *Tracker) onSocket(e *event.Event) {
 	}
 }
 
-// Steps says whether the events tell when threads enter contexts (the default) or only which
-// context sends and receives. Requests under way are marked: they were seen by halves.
-func (t *Tracker) Steps(on bool) {
-	if t.noSteps == !on {
+// Step is what the events tell of execution contexts.
+type Step uint8
+
+// The steps, dearest first.
+const (
+	Followed Step = iota // births, and when a thread enters a context
+	Linked               // births only
+	Apart                // neither: what sends and receives is all that is known
+)
+
+// Turn tells that the events from a time on (CLOCK_MONOTONIC, ns) are those of another step. Requests under way
+// then were seen by halves, see Request.Followed.
+func (t *Tracker) Turn(to Step, at int64) { t.turns = append(t.turns, turn{to, at}) }
+
+type turn struct {
+	to Step
+	at int64
+}
+
+// turnTo is called when the events have come to the time of a turn.
+func (t *Tracker) turnTo(to Step) {
+	if to == t.step {
 		return
 	}
-	t.noSteps = !on
-	t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
+	unknown := t.step == Apart || to == Apart
+	if unknown {
+		t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
+	}
+	t.step = to
 	for _, th := range t.threads {
-		th.current, th.cuts, th.asleep, th.reading = nil, nil, 0, reading{}
+		th.current, th.cuts, th.asleep = nil, nil, 0
 		th.turns.told, th.turns.start = false, 0
+		if unknown {
+			th.reading = reading{}
+		}
 	}
 	for _, c := range t.in {
-		if c.open != nil {
-			c.open.miss("the precision was changed while it ran")
+		for _, l := range c.queue {
+			l.Followed = false
+		}
+		if l := c.open; l != nil {
+			l.Followed, l.on = false, nil
 		}
 	}
 }
@@ -216,6 +249,9 @@ func (t *Tracker) connection(c *outbound, at int64, change Change, l *live, end 
 	}
 	if len(end) > 0 {
 		k.End = end[0]
+	}
+	if change == Busy {
+		k.Watched = l == nil && t.step == Followed || l != nil && l.Followed || k.Streams && t.step != Apart
 	}
 	if change == Opened && c.opened != 0 {
 		k.Create = at - c.opened

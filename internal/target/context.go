@@ -1,5 +1,7 @@
 package target
 
+import "strings"
+
 // Offsets in PyTypeObject, the same from 3.8 to 3.13 on 64-bit machines (Include/cpython/object.h).
 const (
 	typeMethods = 232 // tp_methods
@@ -52,4 +54,16 @@ func newContext(l *library, contextType uint64) *Probe {
 		return l.entry("PyContext_New", exported.address)
 	}
 	return l.entry("Context.__new__", slot)
+}
+
+// findCopyContext finds contextvars.copy_context by its method table, in its own module or, where that is built
+// in, in the interpreter.
+func (p *Python) findCopyContext(pid int, maps []mapping, interpreter *library) {
+	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "_contextvars.") }, anyImage)
+	if l == nil {
+		l = interpreter
+	}
+	if m := l.findMethods("copy_context"); m != nil {
+		p.CopyContext = l.entry("contextvars.copy_context", m["copy_context"].address)
+	}
 }

@@ -27,6 +27,9 @@ type Python struct {
 	New   *Probe  // the function that makes a fresh Context, its entry, for a return probe
 	GRPC  *GRPC   // nil when cygrpc is not loaded
 
+	// CopyContext is contextvars.copy_context, which Python code calls where work goes to a thread. Its return
+	// value is the Context made.
+	CopyContext *Probe
 	// Task is the initialiser of asyncio's tasks, its first argument the task, which keeps its
 	// Context TaskContext bytes from its start once it is made; nil where that is not known.
 	Task        *Probe
@@ -101,6 +104,7 @@ func InspectPython(pid int) (*Python, error) {
 		return nil, err
 	}
 	p.findContextProbes(lib)
+	p.findCopyContext(pid, maps, lib)
 	p.findSystemCalls(pid, maps)
 	p.findGRPC(pid, maps)
 	p.findTask(pid, maps)

@@ -64,7 +64,7 @@ func serve(config string, out *json.Encoder) error {
 	}
 	defer w.Close()
 	attach := time.Since(begin).Seconds()
-	w.Kernel().SetPrecision(set.Precision)
+	w.SetPrecision(set.Precision)
 	running := make(chan error, 1)
 	go func() { running <- w.Run(ctx) }()
 	if err := out.Encode(status(w, attach)); err != nil {
@@ -108,7 +108,7 @@ func obey(w *watch.Watcher, out *json.Encoder) error {
 			return nil
 		}
 		if c.Precision != nil {
-			w.Kernel().SetPrecision(*c.Precision)
+			w.SetPrecision(*c.Precision)
 		}
 		if err := out.Encode(status(w, 0)); err != nil {
 			return err

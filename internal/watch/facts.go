@@ -109,11 +109,9 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	c.Fill(r, end.mono)
 	r.Memory = w.memoryOf(begin)
 	r.NotMeasured = append([]recording.NotMeasured{}, w.notes...)
-	if p := w.lowest(begin.mono); p != kernel.Full {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "pool waits, on_cpu and loop_wait, at least for a part of the time", Why: fmt.Sprintf("the precision was %s: more would cost the target more than --overhead-budget allows", p)})
-	}
-	if p := w.lowest(begin.mono); p != kernel.Full && r.EventLoop != nil {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "endpoint of a block of the event loop; lag of a loop that never sleeps", Why: fmt.Sprintf("the precision was %s: a turn of the loop ends where it sleeps or reads what came after its begin, so turns are too long rather than too short", p)})
+	r.NotMeasured = append(r.NotMeasured, unwatched(r.Overhead)...)
+	if o := r.Overhead; r.EventLoop != nil && (o.PrecisionMode != kernel.Full.String() || o.PrecisionShare < 1) {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "endpoint of a block of the event loop; lag of a loop that never sleeps", Why: "the precision was below full for a part of the time: there a turn of the loop ends where it sleeps or reads what came after its begin, so turns are too long rather than too short"})
 	}
 	if w.stackWhy != "" && r.EventLoop != nil && len(r.EventLoop.Blocks) > 0 {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that blocks the event loop", Why: w.stackWhy})
@@ -131,16 +129,33 @@ func judged(r *recording.Recording) *recording.Recording {
 	return r
 }
 
-// lowest is the lowest precision that held in a stretch.
-func (w *Watcher) lowest(begin int64) kernel.Precision {
-	worst := kernel.Full
-	for i, s := range w.lowered {
-		if i+1 < len(w.lowered) && w.lowered[i+1].from <= begin {
-			continue
-		}
-		worst = max(worst, s.at)
+// unwatched is what a precision below full leaves out.
+func unwatched(o recording.Overhead) []recording.NotMeasured {
+	const what, why = "pool waits, on_cpu and loop_wait", "more would cost the target more than --overhead-budget allows"
+	switch full := kernel.Full.String(); {
+	case o.PrecisionMode != full:
+		return []recording.NotMeasured{{What: what, Why: fmt.Sprintf("the precision was %s: %s", o.PrecisionMode, why)}}
+	case o.PrecisionShare < 1:
+		return []recording.NotMeasured{{What: what + ", of requests that were not followed", Why: fmt.Sprintf(
+			"the precision was full in %s of the time: %s; stages are told of the requests that were followed, see \"followed\" of each endpoint", recording.Share(o.PrecisionShare), why)}}
 	}
-	return worst
+	return nil
+}
+
+// precisionOf is the dearest step that held between two readings, and its share of the time.
+func precisionOf(first, last readings, now kernel.Precision) (mode string, share float64) {
+	var sum float64
+	dearest := kernel.Sockets + 1
+	for p := kernel.Sockets; p >= kernel.Full; p-- {
+		if held := last.held[p] - first.held[p]; held > 0 {
+			sum += held
+			dearest = p
+		}
+	}
+	if sum == 0 {
+		return now.String(), 1
+	}
+	return dearest.String(), (last.held[dearest] - first.held[dearest]) / sum
 }
 
 func (w *Watcher) memoryOf(begin moment) recording.Memory {
@@ -171,7 +186,8 @@ func since(before, after []recording.Loss) []recording.Loss {
 
 // overhead is the agent's price between two readings, in which so many requests ended.
 func (w *Watcher) overhead(first, last readings, requests int64) recording.Overhead {
-	o := recording.Overhead{PrecisionMode: w.kernel.Precision().String(), AgentRSSBytes: w.slow.rss}
+	o := recording.Overhead{AgentRSSBytes: w.slow.rss}
+	o.PrecisionMode, o.PrecisionShare = precisionOf(first, last, w.kernel.Precision())
 	seconds := last.at.wall.Sub(first.at.wall).Seconds()
 	if seconds <= 0 {
 		return o

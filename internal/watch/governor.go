@@ -1,56 +1,75 @@
 package watch
 
-import (
-	"log/slog"
+import "github.com/ragscope/ragscope/internal/kernel"
 
-	"github.com/ragscope/ragscope/internal/kernel"
-)
-
-// governor keeps the hooks' cost inside the budget: it lowers the precision when the cost of
-// the last seconds is above it, and tries the dearer step again after a while, each time it
-// proves too dear after a longer one.
+// governor keeps the hooks' cost inside the budget. What the target's CPU use allows is saved up; the dearest
+// step is taken for stretches that the savings pay for, and between them the dearest step that fits the budget on
+// its own. So on a target that can afford it everything is measured all the time, and on a busy one everything a part
+// of the time. It is pure: it is told each second and says which step the next one has.
 type governor struct {
-	budget float64 // of the target's CPU
-	most   kernel.Precision
-	kernel *kernel.Kernel
-	log    *slog.Logger
-	over   int // seconds in a row above the budget
-	under  int // seconds at a lower step, inside the budget
-	wait   int // seconds until the next try
+	budget float64          // of the target's CPU; 0: no limit
+	most   kernel.Precision // the dearest step to take
+
+	saved float64                     // CPU seconds that may still be spent; below 0: overdrawn
+	price [kernel.Sockets + 1]float64 // share of the target's CPU that each step last took, 0: not known
+	tried [kernel.Sockets + 1]int     // seconds since it was known
+	over  int                         // seconds in a row that a resting step was above the budget
 }
 
 const (
+	stretch   = 2       // seconds of the dearest step at least: most requests end within one
+	savings   = 10      // seconds of budget are saved up at most, or what one stretch takes
 	overFor   = 5       // seconds: shorter peaks are start-ups
-	firstWait = 30      // seconds
-	lastWait  = 15 * 60 // seconds
+	knownFor  = 10 * 60 // seconds until a price is forgotten, as the load may have changed
 	idleBelow = 0.01    // cores: the share of an idle target says nothing
 )
 
-// see judges one second: what the hooks took and what the target used, in CPU seconds. It says
-// whether it changed the precision.
-func (g *governor) see(hooks, used, seconds float64) (changed bool) {
+// next judges one second at a step: what the hooks took and what the target used, in CPU seconds.
+func (g *governor) next(at kernel.Precision, hooks, used, seconds float64) kernel.Precision {
 	if g.budget <= 0 || used/seconds < idleBelow {
-		return false
+		return at
 	}
-	share := hooks / used
-	at := g.kernel.Precision()
-	if share > g.budget {
-		g.over, g.under = g.over+1, 0
-	} else {
-		g.over, g.under = 0, g.under+1
+	allowed := g.budget * used
+	g.learn(at, hooks/used)
+	overdraft := max(0, (g.price[g.most]-g.budget)*used/seconds*stretch)
+	g.saved = min(g.saved+allowed-hooks, max(savings*allowed/seconds, overdraft))
+	if at == g.most {
+		if g.saved >= 0 || at == kernel.Sockets {
+			return at
+		}
+		return g.resting()
 	}
-	switch {
-	case g.over >= overFor && at < kernel.Sockets:
+	if hooks <= allowed {
 		g.over = 0
-		g.wait = min(max(firstWait, 2*g.wait), lastWait)
-		g.kernel.SetPrecision(at + 1)
-		g.log.Warn("the overhead budget is exceeded, precision is lowered", "share", share, "budget", g.budget, "precision", (at + 1).String())
-		return true
-	case at > g.most && g.under >= g.wait:
-		g.under = 0
-		g.kernel.SetPrecision(at - 1)
-		g.log.Info("precision is raised, to see whether it fits the budget now", "precision", (at - 1).String())
-		return true
+	} else if g.over++; g.over >= overFor && at < kernel.Sockets {
+		g.over = 0
+		return at + 1
 	}
-	return false
+	if g.saved >= overdraft && g.saved > 0 {
+		return g.most
+	}
+	return at
+}
+
+func (g *governor) learn(at kernel.Precision, share float64) {
+	for p := range g.tried {
+		if g.tried[p]++; g.tried[p] > knownFor {
+			g.price[p] = 0
+		}
+	}
+	if g.price[at] == 0 {
+		g.price[at] = share
+	}
+	g.price[at] += (share - g.price[at]) / 4
+	g.tried[at] = 0
+}
+
+// resting is the dearest step below the dearest of all that leaves something to save.
+func (g *governor) resting() kernel.Precision {
+	for p := g.most + 1; p < kernel.Sockets; p++ {
+		if g.price[p] < 0.8*g.budget {
+			return p
+		}
+	}
+	return kernel.Sockets
 }

@@ -36,6 +36,7 @@ type readings struct {
 	backends  []recording.Backend
 	asked     time.Time // when the backends were
 	losses    []recording.Loss
+	held      [kernel.Sockets + 1]float64 // seconds that each precision held
 }
 
 // slowFacts are what the ticker keeps. Guarded by Watcher.mu.
@@ -75,7 +76,8 @@ func (w *Watcher) tick(ctx context.Context) {
 			}
 		}
 		r := w.read(ctx)
-		w.keep(r)
+		before := w.keep(r)
+		w.govern(before, r)
 		if r.at.wall.Sub(turned) > recentFor {
 			turned = r.at.wall
 			w.mu.Lock()
@@ -125,7 +127,10 @@ func (w *Watcher) pids() []int {
 
 // read takes all readings now.
 func (w *Watcher) read(ctx context.Context) readings {
-	r := readings{at: now(), cost: w.kernel.Cost(), losses: w.losses()}
+	r := readings{at: now(), cost: w.kernel.Cost(), losses: w.losses(), held: w.slow.last.held}
+	if last := w.slow.last.at; last.mono != 0 {
+		r.held[w.kernel.Precision()] += float64(r.at.mono-last.mono) / 1e9
+	}
 	tick, err := w.memory.Sample(w.pids())
 	r.targetCPU = w.memory.CPUSeconds()
 	r.agentCPU = ownCPU()
@@ -168,8 +173,8 @@ func ownCPU() float64 {
 	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
 }
 
-// keep makes r the last readings and lets the governor act on what changed.
-func (w *Watcher) keep(r readings) {
+// keep makes r the last readings and returns those before.
+func (w *Watcher) keep(r readings) (before readings) {
 	var rss uint64
 	if p, err := process.NewProcess(int32(os.Getpid())); err == nil {
 		if m, err := p.MemoryInfo(); err == nil {
@@ -178,7 +183,7 @@ func (w *Watcher) keep(r readings) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before := w.slow.last
+	before = w.slow.last
 	w.slow.last, w.slow.rss = r, rss
 	if len(w.slow.first.backends) == 0 { // peers show when they are first called
 		w.slow.first.backends, w.slow.first.asked = r.backends, r.asked
@@ -189,16 +194,50 @@ func (w *Watcher) keep(r readings) {
 	}
 	seconds := r.at.wall.Sub(before.at.wall).Seconds()
 	if seconds <= 0 {
-		return
+		return before
 	}
 	cores := (r.targetCPU - before.targetCPU) / seconds
 	w.each(func(c *collect.Collector) { c.Sample(r.at.mono, active, cores) })
-	changed := w.precision.see(r.cost.Programs+r.cost.Traps-before.cost.Programs-before.cost.Traps, r.targetCPU-before.targetCPU, seconds)
-	if changed {
-		w.tracker.Steps(w.kernel.Precision() == kernel.Full)
-		w.lowered = append(w.lowered, step{r.at.mono, w.kernel.Precision()})
+	return before
+}
+
+// govern lets the governor judge what changed since the readings before.
+func (w *Watcher) govern(before, r readings) {
+	seconds := r.at.wall.Sub(before.at.wall).Seconds()
+	if seconds <= 0 {
+		return
+	}
+	spent := r.cost.Programs + r.cost.Traps - before.cost.Programs - before.cost.Traps
+	at := w.kernel.Precision()
+	if to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds); to != at {
+		if to > w.opts.Precision && !w.warned {
+			w.warned = true
+			w.log.Warn("watching everything all the time would cost more than the overhead budget: everything is watched for a part of the time", "budget", w.opts.Budget)
+		}
+		w.SetPrecision(to)
 	}
 }
+
+// SetPrecision moves to another step. The heart is told from when on the events are that step's: while both steps'
+// hooks are there, they count as the cheaper one's.
+func (w *Watcher) SetPrecision(to kernel.Precision) {
+	turn := func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.tracker.Turn(follows[to], now().mono)
+	}
+	if at := w.kernel.Precision(); to > at {
+		turn()
+		w.kernel.SetPrecision(to)
+	} else if to < at {
+		w.kernel.SetPrecision(to)
+		turn()
+	}
+	w.log.Debug("precision", "step", to.String())
+}
+
+// follows says what the heart can tell at each precision.
+var follows = [...]request.Step{kernel.Full: request.Followed, kernel.Linked: request.Linked, kernel.Sockets: request.Apart}
 
 // losses are those of the kernel side, of the heart and of the stacks.
 func (w *Watcher) losses() []recording.Loss {
@@ -256,6 +295,7 @@ func (w *Watcher) publish() {
 	m.SetPools(pools)
 	m.SetMemory(w.service, tick, last.targetCPU)
 	m.SetLosses(last.losses)
+	overhead.PrecisionMode = w.kernel.Precision().String()
 	m.SetOverhead(overhead)
 	m.SetBackends(last.backends)
 	var probes []metrics.ProbeState

@@ -72,14 +72,8 @@ type Watcher struct {
 	stackWhy  string // why there are no stacks; guarded by mu
 	notes     []recording.NotMeasured
 	precision governor
-	lowered   []step // the precision over time
-	lost      error  // why the target is not there now
-}
-
-// step is a precision that holds from a time on.
-type step struct {
-	from int64 // CLOCK_MONOTONIC, ns
-	at   kernel.Precision
+	warned    bool  // that the budget does not allow the precision asked for; the ticker's
+	lost      error // why the target is not there now
 }
 
 // moment is an instant on both clocks.
@@ -107,17 +101,16 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 		return nil, err
 	}
 	w.kernel.SetPrecision(opts.Precision)
-	w.precision = governor{budget: opts.Budget, most: opts.Precision, kernel: w.kernel, log: opts.Log}
+	w.precision = governor{budget: opts.Budget, most: opts.Precision}
 	if err := w.kernel.ServePort(found.Port); err != nil {
 		w.kernel.Close()
 		return nil, err
 	}
 	w.begin = now()
-	w.lowered = []step{{w.begin.mono, opts.Precision}}
 	w.released = w.begin.mono
 	w.memory = memory.NewSampler(w.begin.wall)
 	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late, EventLoop: w.eventLoop}, sink{w})
-	w.tracker.Steps(opts.Precision == kernel.Full)
+	w.tracker.Turn(follows[opts.Precision], w.begin.mono)
 	w.total = collect.New(w.begin.mono, nil)
 	w.recent[0], w.recent[1] = collect.New(w.begin.mono, nil), collect.New(w.begin.mono, nil)
 	w.slice = collect.New(w.begin.mono, nil)

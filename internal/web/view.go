@@ -134,7 +134,8 @@ func tiles(r *recording.Recording) []tile {
 		incomplete += e.Incomplete
 		errors += serverErrors(e)
 		latency.Merge(e.Latency)
-		total += e.Latency.Sum
+		_, basis := e.Basis()
+		total += basis
 		for _, s := range e.Stages {
 			if s.Stage == request.Unexplained {
 				unexplained += s.Sum
@@ -175,6 +176,9 @@ func overheadTile(o recording.Overhead) tile {
 		t.Note = seconds(o.SecondsPerRequest) + " a request"
 		if o.PrecisionMode != "" {
 			t.Note += " · precision " + o.PrecisionMode
+			if o.PrecisionShare > 0 && o.PrecisionShare < 1 {
+				t.Note += " in " + percent(o.PrecisionShare) + " of the time"
+			}
 		}
 	}
 	return t
@@ -261,6 +265,7 @@ func segments(e recording.Endpoint) []segment {
 	for _, s := range e.Stages {
 		total += s.Sum
 	}
+	n, _ := e.Basis()
 	stages := append([]recording.Stage(nil), e.Stages...)
 	label := func(s recording.Stage) string { return strings.TrimSpace(s.Stage + " " + s.Peer) }
 	sort.SliceStable(stages, func(i, j int) bool {
@@ -276,8 +281,8 @@ func segments(e recording.Endpoint) []segment {
 		}
 		share := s.Sum / total
 		out = append(out, segment{Class: class(s.Stage, s.Peer), Label: label(s), Share: percent(share), Width: share * 100,
-			Mean: seconds(s.Sum / float64(max(e.Requests, 1))), P50: seconds(s.Quantile(.5)), P95: seconds(s.Quantile(.95)),
-			In: percent(ratio(s.Requests, e.Requests)), Inside: share >= .13})
+			Mean: seconds(s.Sum / float64(max(n, 1))), P50: seconds(s.Quantile(.5)), P95: seconds(s.Quantile(.95)),
+			In: percent(ratio(s.Requests, n)), Inside: share >= .13})
 	}
 	return out
 }

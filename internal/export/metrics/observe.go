@@ -14,6 +14,7 @@ const second = 1e9 // nanoseconds
 
 // serviceState resolves labels of one service once, so that Observe only adds numbers.
 type serviceState struct {
+	followed  bool // some of its requests are
 	name      string
 	routes    *closed
 	endpoints map[string]*endpointState
@@ -92,13 +93,6 @@ func (m *Metrics) Observe(service string, r *request.Request) {
 	s := m.service(service)
 	e := m.endpoint(s, r.Endpoint)
 	m.observeTotal(e, r)
-	m.observeStages(e, r.Spans)
-	if r.CPU > 0 {
-		if e.cpu == nil {
-			e.cpu = m.cpu.WithLabelValues(s.name, e.route)
-		}
-		e.cpu.Add(float64(r.CPU) / second)
-	}
 	for _, c := range r.Calls {
 		m.observeCall(e, c)
 	}
@@ -107,6 +101,16 @@ func (m *Metrics) Observe(service string, r *request.Request) {
 		for _, ns := range r.Forwards {
 			forward.Observe(float64(ns) / second)
 		}
+	}
+	if s.followed = s.followed || r.Followed; s.followed && !r.Followed {
+		return // beside those that are followed through every context, its waits would count as unexplained
+	}
+	m.observeStages(e, r.Spans)
+	if r.CPU > 0 {
+		if e.cpu == nil {
+			e.cpu = m.cpu.WithLabelValues(s.name, e.route)
+		}
+		e.cpu.Add(float64(r.CPU) / second)
 	}
 }
 

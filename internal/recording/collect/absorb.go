@@ -23,18 +23,13 @@ func (e *endpoint) absorb(o *endpoint) {
 	f.Incomplete += g.Incomplete
 	f.Latency.Merge(g.Latency)
 	f.FirstByte.Merge(g.FirstByte)
-	f.CPUSeconds += g.CPUSeconds
-	f.OffCPUSeconds += g.OffCPUSeconds
-	f.Overlapped += g.Overlapped
 	f.Cache.Hits += g.Cache.Hits
 	f.Cache.Misses += g.Cache.Misses
 	for code, n := range o.status {
 		e.status[code] += n
 	}
-	for _, s := range o.stages {
-		t := e.stage(s.Stage, s.Peer)
-		t.Requests += s.Requests
-		t.Merge(s.Dist)
+	for i := range o.staged {
+		e.staged[i].absorb(&o.staged[i])
 	}
 	for key, k := range o.calls {
 		t := e.call(key)
@@ -45,6 +40,19 @@ func (e *endpoint) absorb(o *endpoint) {
 		t.PoolWait.Merge(k.PoolWait)
 	}
 	e.absorbLLM(o)
+}
+
+func (g *staged) absorb(o *staged) {
+	g.requests += o.requests
+	g.seconds += o.seconds
+	g.cpu += o.cpu
+	g.off += o.off
+	g.overlapped += o.overlapped
+	for _, s := range o.stages {
+		t := g.stage(s.Stage, s.Peer)
+		t.Requests += s.Requests
+		t.Merge(s.Dist)
+	}
 }
 
 func (e *endpoint) absorbLLM(o *endpoint) {
@@ -71,8 +79,10 @@ func (s *second) absorb(o *second) {
 	s.requests += o.requests
 	s.errors += o.errors
 	s.latency.Merge(o.latency)
-	for _, k := range o.stages {
-		s.stages.add(k.stage, k.peer, k.seconds)
+	for i := range o.stages {
+		for _, k := range o.stages[i] {
+			s.stages[i].add(k.stage, k.peer, k.seconds)
+		}
 	}
 }
 

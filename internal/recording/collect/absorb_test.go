@@ -19,7 +19,7 @@ func TestAbsorb(t *testing.T) {
 		}
 		r := answered([]string{"GET /a", "GET /b"}[i%2], at)
 		if i%5 == 0 {
-			r.Status = 500
+			r.Status, r.Followed = 500, false
 			r.Calls[0].LLM = &request.LLM{Operation: "chat", Model: "m", Tokens: []int64{r.Last - 3, r.Last - 1}, OutputTokens: 2, FromProtocol: i%2 == 0}
 		}
 		orphan := &request.Call{LastRead: r.Last, Endpoint: []string{"", "GET /a"}[i%2], Operation: "SET", Sent: r.Start, LastArrived: r.Last, FirstArrived: r.Last}

@@ -28,10 +28,29 @@ type Collector struct {
 type endpoint struct {
 	fact   recording.Endpoint
 	status map[int]int64
-	stages []*recording.Stage
+	staged [2]staged // of requests that were followed, and of the others
 	calls  map[[2]string]*recording.Call
 	models map[string]bool
 	perReq shares // scratch: of one request
+}
+
+// staged is what is known by stage of some requests.
+type staged struct {
+	requests                      int64
+	seconds, cpu, off, overlapped float64
+	stages                        []*recording.Stage
+}
+
+const (
+	followed = iota
+	unfollowed
+)
+
+func of(r *request.Request) int {
+	if r.Followed {
+		return followed
+	}
+	return unfollowed
 }
 
 // share is the time of one stage. There are so few of them that a search finds one sooner than a map.
@@ -55,7 +74,7 @@ func (s *shares) add(stage, peer string, seconds float64) {
 type second struct {
 	requests, errors, active int64
 	latency                  recording.Dist
-	stages                   shares
+	stages                   [2]shares // of requests that were followed, and of the others
 	cpu                      float64
 }
 
@@ -103,9 +122,6 @@ func (c *Collector) Request(r *request.Request) {
 	if r.First > 0 {
 		f.FirstByte.Observe(float64(r.First-r.Start) / 1e9)
 	}
-	f.CPUSeconds += float64(r.CPU) / 1e9
-	f.OffCPUSeconds += float64(r.OffCPU) / 1e9
-	f.Overlapped += float64(r.Overlap) / 1e9
 	e.addStages(r)
 	for _, k := range r.Calls {
 		e.addCall(k)
@@ -126,26 +142,40 @@ func status(code int) string {
 }
 
 func (e *endpoint) addStages(r *request.Request) {
+	g := &e.staged[of(r)]
+	g.requests++
+	g.seconds += float64(r.Total()) / 1e9
+	g.cpu += float64(r.CPU) / 1e9
+	g.off += float64(r.OffCPU) / 1e9
+	g.overlapped += float64(r.Overlap) / 1e9
 	e.perReq = e.perReq[:0]
 	for _, s := range r.Spans {
 		e.perReq.add(s.Stage, s.Peer, float64(s.End-s.Start)/1e9)
 	}
 	for _, k := range e.perReq {
-		s := e.stage(k.stage, k.peer)
+		s := g.stage(k.stage, k.peer)
 		s.Requests++
 		s.Observe(k.seconds)
 	}
 }
 
-func (e *endpoint) stage(stage, peer string) *recording.Stage {
-	for _, s := range e.stages {
+func (g *staged) stage(stage, peer string) *recording.Stage {
+	for _, s := range g.stages {
 		if s.Stage == stage && s.Peer == peer {
 			return s
 		}
 	}
 	s := &recording.Stage{Stage: stage, Peer: peer}
-	e.stages = append(e.stages, s)
+	g.stages = append(g.stages, s)
 	return s
+}
+
+// best is what the endpoint's stages are told of: of the requests that were followed, where there are any.
+func (e *endpoint) best() *staged {
+	if e.staged[followed].requests > 0 {
+		return &e.staged[followed]
+	}
+	return &e.staged[unfollowed]
 }
 
 func (e *endpoint) addCall(k *request.Call) {
@@ -215,7 +245,7 @@ func (c *Collector) tick(r *request.Request, e *endpoint) {
 	}
 	s.latency.Observe(float64(r.Total()) / 1e9)
 	for _, k := range e.perReq {
-		s.stages.add(k.stage, k.peer, k.seconds)
+		s.stages[of(r)].add(k.stage, k.peer, k.seconds)
 	}
 }
 
@@ -268,15 +298,19 @@ func (c *Collector) Fill(r *recording.Recording, end int64) {
 	for i, s := range c.ticks {
 		r.Timeline = append(r.Timeline, recording.Tick{
 			T: float64(i), Requests: s.requests, Errors: s.errors, Active: s.active,
-			P50: s.latency.Quantile(.5), P95: s.latency.Quantile(.95), Max: s.latency.Max, CPU: s.cpu, Stages: s.stages.named(),
+			P50: s.latency.Quantile(.5), P95: s.latency.Quantile(.95), Max: s.latency.Max, CPU: s.cpu, Stages: s.named(),
 		})
 	}
 }
 
 // named is the seconds of each stage, the peer behind its name.
-func (s shares) named() map[string]float64 {
-	out := make(map[string]float64, len(s))
-	for _, k := range s {
+func (s *second) named() map[string]float64 {
+	best := s.stages[followed]
+	if len(best) == 0 {
+		best = s.stages[unfollowed]
+	}
+	out := make(map[string]float64, len(best))
+	for _, k := range best {
 		name := k.stage
 		if k.peer != "" {
 			name += " " + k.peer
@@ -294,7 +328,12 @@ func (e *endpoint) recording() recording.Endpoint {
 	}
 	f.Latency, f.FirstByte = f.Latency.Clone(), f.FirstByte.Clone()
 	f.Stages, f.Calls = []recording.Stage{}, []recording.Call{}
-	for _, s := range e.stages {
+	g := e.best()
+	f.CPUSeconds, f.OffCPUSeconds, f.Overlapped = g.cpu, g.off, g.overlapped
+	if g.requests < f.Requests {
+		f.Followed = &recording.Followed{Requests: g.requests, Seconds: g.seconds}
+	}
+	for _, s := range g.stages {
 		c := *s
 		c.Dist = s.Clone()
 		f.Stages = append(f.Stages, c)

@@ -20,7 +20,7 @@ func answered(endpoint string, at float64) *request.Request {
 	last := int64(at * sec)
 	start := last - sec/10
 	return &request.Request{
-		ID: "r1", PID: 42, Method: "GET", Endpoint: endpoint, Status: 200, Start: start, Arrive: start, First: start + sec/20, Last: last,
+		ID: "r1", Followed: true, PID: 42, Method: "GET", Endpoint: endpoint, Status: 200, Start: start, Arrive: start, First: start + sec/20, Last: last,
 		CPU: sec / 50, OffCPU: sec / 100,
 		Spans: []request.Span{
 			{Stage: request.ReceiveQueue, Start: start, End: start + sec/100},
@@ -175,8 +175,8 @@ func TestLines(t *testing.T) {
 	}
 	want := `{"id":"r1","endpoint":"GET /a","status":200,"pid":42,"start":0.9,"seconds":0.1,` +
 		`"stages":[{"stage":"receive_queue","seconds":0.01},{"stage":"on_cpu","seconds":0.02},{"stage":"pool_wait","peer":"redis","seconds":0.03},{"stage":"upstream","peer":"redis","seconds":0.04}],` +
-		`"calls":[{"peer":"redis","operation":"GET","connection":0,"intent":0.92,"sent":0.95,"first_arrived":0.98,"last_arrived":0.99,"first_read":0,"last_read":0,"pool_wait":0.03,"basis":"context"}],"complete":true}` + "\n" +
-		`{"id":"","endpoint":"GET /a","status":200,"pid":42,"start":0.9,"seconds":0.1,"stages":[],"calls":[],"complete":false,"missing":["closed"]}` + "\n"
+		`"calls":[{"peer":"redis","operation":"GET","connection":0,"intent":0.92,"sent":0.95,"first_arrived":0.98,"last_arrived":0.99,"first_read":0,"last_read":0,"pool_wait":0.03,"basis":"context"}],"complete":true,"followed":true}` + "\n" +
+		`{"id":"","endpoint":"GET /a","status":200,"pid":42,"start":0.9,"seconds":0.1,"stages":[],"calls":[],"complete":false,"followed":true,"missing":["closed"]}` + "\n"
 	if out.String() != want {
 		t.Errorf("lines\n%s\nwant\n%s", out.String(), want)
 	}

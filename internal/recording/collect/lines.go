@@ -33,6 +33,7 @@ type line struct {
 	Stages   []lineStage `json:"stages"`
 	Calls    []lineCall  `json:"calls"`
 	Complete bool        `json:"complete"`
+	Followed bool        `json:"followed"` // through every execution context; else on_cpu, pool_wait and loop_wait are in unexplained
 	Missing  []string    `json:"missing,omitempty"`
 }
 
@@ -66,7 +67,7 @@ func (l *Lines) Write(r *request.Request) {
 	}
 	out := line{
 		ID: r.ID, Endpoint: r.Endpoint, Status: r.Status, PID: r.PID, Start: seconds(r.Start), Seconds: seconds(r.Total()),
-		Stages: []lineStage{}, Calls: []lineCall{}, Complete: len(r.Missing) == 0, Missing: r.Missing,
+		Stages: []lineStage{}, Calls: []lineCall{}, Complete: len(r.Missing) == 0, Followed: r.Followed, Missing: r.Missing,
 	}
 	sums := map[request.Span]int64{} // by stage and peer
 	for _, s := range r.Spans {
