@@ -156,7 +156,7 @@ static int gather_step(u32 i, void *unused)
 		g->beyond = 1;
 	}
 	if (!g->left)
-		return g->beyond;
+		return g->beyond != 0;
 	g->left -= seg.len;
 	if (seg.len) {
 		g->last = seg.base;

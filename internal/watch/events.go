@@ -87,7 +87,7 @@ func (s sink) Connection(k request.Connection) {
 }
 
 func (s sink) Lag(l request.Lag) {
-	s.each(func(c *collect.Collector) { c.Lag(l) })
+	s.w.each(func(c *collect.Collector) { c.Lag(l) })
 	if m := s.w.opts.Metrics; m != nil {
 		m.ObserveLag(s.w.service, l)
 	}
@@ -96,7 +96,7 @@ func (s sink) Lag(l request.Lag) {
 // Block waits for the stacks that tell which function it was.
 func (s sink) Block(b request.Block) {
 	tell := func(function string) {
-		s.each(func(c *collect.Collector) { c.Block(b, function) })
+		s.w.each(func(c *collect.Collector) { c.Block(b, function) })
 		if m := s.w.opts.Metrics; m != nil {
 			m.ObserveBlock(s.w.service, b, function)
 		}

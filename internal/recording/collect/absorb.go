@@ -3,8 +3,8 @@ package collect
 import "github.com/ragscope/ragscope/internal/recording"
 
 // Absorb adds the requests and calls of a shorter stretch that lies in this one, so that stretches
-// which overlap need not each be told of every request. Pools are no part of it: they are states, which
-// each stretch follows on its own.
+// which overlap need not each be told of every request. Pools and event loops are no part of it: each stretch
+// follows them on its own.
 func (c *Collector) Absorb(o *Collector) {
 	for name, e := range o.endpoints {
 		c.endpoint(name).absorb(e)
@@ -66,6 +66,8 @@ func (e *endpoint) absorbLLM(o *endpoint) {
 	f.OutputTokens += g.OutputTokens
 	f.TimeToFirstToken.Merge(g.TimeToFirstToken)
 	f.TimePerToken.Merge(g.TimePerToken)
+	f.ForwardDelay.Merge(g.ForwardDelay)
+	f.Generating += g.Generating
 	f.Operation = g.Operation
 	if g.TokensFrom != fromProtocol {
 		f.TokensFrom = g.TokensFrom

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/request"
@@ -32,8 +33,8 @@ func TestAbsorb(t *testing.T) {
 	if long.Requests() != 40 || long.Orphans() != whole.Orphans() || len(fill(long, 5).Timeline) != 5 {
 		t.Errorf("%d requests, %d orphans, %d seconds", long.Requests(), long.Orphans(), len(fill(long, 5).Timeline))
 	}
-	if got, want := plain(t, long), plain(t, whole); !alike(got, want) {
-		t.Errorf("absorbed:\n%v\ntold one by one:\n%v", got, want)
+	if where := differs(plain(t, long), plain(t, whole)); where != "" {
+		t.Errorf("absorbed and told one by one differ in %s", where)
 	}
 }
 
@@ -50,25 +51,34 @@ func plain(t *testing.T, c *Collector) (v any) {
 	return v
 }
 
-// alike compares, but for the order in which numbers were added up.
-func alike(a, b any) bool {
+// differs says where, but for the order in which numbers were added up.
+func differs(a, b any) string {
 	switch a := a.(type) {
 	case map[string]any:
-		b, ok := b.(map[string]any)
+		b, _ := b.(map[string]any)
 		for k := range a {
-			ok = ok && alike(a[k], b[k])
+			if where := differs(a[k], b[k]); where != "" {
+				return "." + k + where
+			}
 		}
-		return ok && len(a) == len(b)
 	case []any:
-		b, ok := b.([]any)
-		ok = ok && len(a) == len(b)
-		for i := range a {
-			ok = ok && alike(a[i], b[i])
+		b, _ := b.([]any)
+		if len(a) != len(b) {
+			return fmt.Sprintf(": %d and %d elements", len(a), len(b))
 		}
-		return ok
+		for i := range a {
+			if where := differs(a[i], b[i]); where != "" {
+				return fmt.Sprintf("[%d]%s", i, where)
+			}
+		}
 	case float64:
-		b, ok := b.(float64)
-		return ok && near(a, b)
+		if b, ok := b.(float64); !ok || !near(a, b) {
+			return fmt.Sprintf(": %v and %v", a, b)
+		}
+	default:
+		if a != b {
+			return fmt.Sprintf(": %v and %v", a, b)
+		}
 	}
-	return a == b
+	return ""
 }
