@@ -29,9 +29,10 @@ type key struct {
 
 type connection struct {
 	pid    uint32
-	calls  int            // streams; 0 or 1 for connections
-	by     map[string]int // of them, by endpoint
-	reckon int64          // until when they are in held
+	calls  int // streams; 0 or 1 for connections
+	by     map[holder]int
+	reckon int64 // until when they are in held
+	leaked *recording.Leak
 }
 
 type pool struct {
@@ -43,8 +44,10 @@ type pool struct {
 	toldLimit         int // as the peer says, of one connection
 	creates, timeouts int64
 	create            recording.Dist
+	parts             recording.CreateParts
 	waits             map[string]*recording.PoolWait
-	held              map[string]float64
+	held              map[holder]*held
+	holds             holds
 	ticks             []tick
 	waiting           []interval
 	dropped           int64
@@ -73,6 +76,11 @@ func (p *Pools) From(begin int64) *Pools {
 		for id, c := range old.open {
 			fresh := *c
 			fresh.by, fresh.reckon = maps.Clone(c.by), max(begin, c.reckon)
+			if c.leaked != nil {
+				leaked := *c.leaked
+				leaked.Since -= float64(begin-p.begin) / 1e9
+				fresh.leaked = &leaked
+			}
 			q.open[id] = &fresh
 			q.pids[c.pid] = true
 		}
@@ -87,7 +95,7 @@ func (p *Pools) pool(k key) *pool {
 	if q == nil {
 		q = &pool{
 			key: k, open: map[uint64]*connection{}, waits: map[string]*recording.PoolWait{},
-			held: map[string]float64{}, pids: map[uint32]bool{},
+			held: map[holder]*held{}, pids: map[uint32]bool{},
 		}
 		p.byKey[k] = q
 	}
@@ -97,7 +105,16 @@ func (p *Pools) pool(k key) *pool {
 // Apply takes one change.
 func (p *Pools) Apply(c request.Connection) {
 	q := p.pool(key{c.Peer, c.Streams})
-	if c.Change == request.Waited { // its begin is in the past, and the connections of then are known
+	switch c.Change { // its begin is in the past, and the connections of then are known
+	case request.Waited:
+		w := q.wait(c.Endpoint)
+		w.Waited++
+		w.Observe(float64(c.End-c.Time) / 1e9)
+		q.waited(c)
+		return
+	case request.TimedOut:
+		q.timeouts++
+		q.wait(c.Endpoint).TimedOut++
 		q.waited(c)
 		return
 	}
@@ -114,10 +131,7 @@ func (p *Pools) Apply(c request.Connection) {
 	}
 	switch c.Change {
 	case request.Opened:
-		if c.Create > 0 {
-			q.creates++
-			q.create.Observe(float64(c.Create) / 1e9)
-		}
+		q.created(c.Made)
 	case request.Closed:
 		if conn != nil {
 			q.settle(conn, c.Time)
@@ -130,8 +144,28 @@ func (p *Pools) Apply(c request.Connection) {
 		q.release(conn, c)
 	case request.Limit:
 		q.toldLimit = c.N
+	case request.Leaked:
+		conn.leaked = &recording.Leak{Endpoint: c.Endpoint, Operation: c.Operation, Unread: c.Unread, Since: float64(c.Time-p.begin) / 1e9}
+	case request.Returned:
+		conn.leaked = nil
 	}
 	q.mark(p, c.Time)
+}
+
+func (q *pool) created(m request.Made) {
+	if m.Total <= 0 {
+		return
+	}
+	q.creates++
+	q.create.Observe(float64(m.Total) / 1e9)
+	for _, part := range []struct {
+		dist *recording.Dist
+		ns   int64
+	}{{&q.parts.Lookup, m.Lookup}, {&q.parts.TCP, m.TCP}, {&q.parts.TLS, m.TLS}} {
+		if part.ns > 0 {
+			part.dist.Observe(float64(part.ns) / 1e9)
+		}
+	}
 }
 
 func (q *pool) wait(endpoint string) *recording.PoolWait {
@@ -150,9 +184,9 @@ func (q *pool) acquire(conn *connection, c request.Connection) {
 		conn.calls, conn.by = 0, nil
 	}
 	if conn.by == nil {
-		conn.by = map[string]int{}
+		conn.by = map[holder]int{}
 	}
-	conn.by[c.Endpoint]++
+	conn.by[holder{c.Endpoint, c.Operation}]++
 	conn.calls++
 	q.inUse++
 	if c.Watched {
@@ -160,38 +194,28 @@ func (q *pool) acquire(conn *connection, c request.Connection) {
 	}
 }
 
-// settle credits the holders for the time until now.
-func (q *pool) settle(conn *connection, at int64) {
-	if at <= conn.reckon {
-		return
-	}
-	for endpoint, n := range conn.by {
-		q.held[endpoint] += float64(at-conn.reckon) / 1e9 * float64(n)
-	}
-	conn.reckon = at
-}
-
-// release gives one call's place back; where its endpoint is not told, that of any.
+// release gives one call's place back; where it is not told whose, that of any.
 func (q *pool) release(conn *connection, c request.Connection) {
 	q.settle(conn, c.Time)
 	if conn.calls == 0 {
 		return
 	}
-	endpoint := c.Endpoint
-	if conn.by[endpoint] == 0 {
-		endpoint = slices.Min(slices.Collect(maps.Keys(conn.by)))
+	by := holder{c.Endpoint, c.Operation}
+	if conn.by[by] == 0 {
+		by = slices.MinFunc(slices.Collect(maps.Keys(conn.by)), func(a, b holder) int {
+			return cmp.Or(cmp.Compare(a.endpoint, b.endpoint), cmp.Compare(a.operation, b.operation))
+		})
 	}
-	if conn.by[endpoint]--; conn.by[endpoint] == 0 {
-		delete(conn.by, endpoint)
+	if conn.by[by]--; conn.by[by] == 0 {
+		delete(conn.by, by)
 	}
 	conn.calls--
 	q.inUse--
 }
 
+// waited notes who waited meanwhile, and for whom.
 func (q *pool) waited(c request.Connection) {
-	w := q.wait(c.Endpoint)
-	w.Waited++
-	w.Observe(float64(c.End-c.Time) / 1e9)
+	q.blame(c.Time, c.End)
 	if q.key.streams {
 		q.seenLimit = max(q.seenLimit, q.inUseMax) // the stream that was waited for has just ended
 	} else {
@@ -232,6 +256,7 @@ type State struct {
 	Streams            bool
 	Open, InUse, Limit int
 	Pending            int // at the last second: waits are known when they end
+	Leaked             int // of the open ones
 	Creates, Timeouts  int64
 }
 
@@ -240,7 +265,7 @@ func (p *Pools) Now(at int64) []State {
 	var out []State
 	for _, q := range p.sorted() {
 		limit, _ := q.limit()
-		s := State{Peer: q.key.peer, Streams: q.key.streams, Open: len(q.open), InUse: q.inUse, Limit: limit, Creates: q.creates, Timeouts: q.timeouts}
+		s := State{Peer: q.key.peer, Streams: q.key.streams, Open: len(q.open), InUse: q.inUse, Limit: limit, Leaked: q.leaked(), Creates: q.creates, Timeouts: q.timeouts}
 		for i := len(q.waiting) - 1; i >= 0 && q.waiting[i].to > at-2e9; i-- {
 			if w := q.waiting[i]; w.from <= at-1e9 && at-1e9 < w.to {
 				s.Pending++
@@ -283,7 +308,7 @@ func (p *Pools) Recording(end int64) []recording.Pool {
 	for _, q := range p.sorted() {
 		r := recording.Pool{
 			Peer: q.key.peer.System, Address: q.key.peer.Address, Unit: "connections",
-			OpenMax: q.openMax, InUseMax: q.inUseMax, Creates: q.creates, Timeouts: q.timeouts, Create: q.create.Clone(),
+			OpenMax: q.openMax, InUseMax: q.inUseMax, Creates: q.creates, Timeouts: q.timeouts, Create: q.create.Clone(), CreateParts: q.parts.Clone(),
 			Waits: []recording.PoolWait{}, Holders: []recording.Holder{},
 		}
 		if q.key.streams {
@@ -297,6 +322,7 @@ func (p *Pools) Recording(end int64) []recording.Pool {
 		}
 		slices.SortFunc(r.Waits, func(a, b recording.PoolWait) int { return cmp.Compare(a.Endpoint, b.Endpoint) })
 		r.Holders = q.holders(end)
+		r.Leaks = q.leaks()
 		r.Timeline, r.WaitersMax = q.timeline(p.begin, end)
 		if q.dropped > 0 {
 			r.Extra = map[string]any{"dropped": q.dropped}
@@ -306,22 +332,24 @@ func (p *Pools) Recording(end int64) []recording.Pool {
 	return out
 }
 
-func (q *pool) holders(end int64) []recording.Holder {
-	out := []recording.Holder{}
-	held := map[string]float64{}
-	for e, s := range q.held {
-		held[e] = s
-	}
+func (q *pool) leaked() (n int) {
 	for _, c := range q.open {
-		for endpoint, n := range c.by {
-			held[endpoint] += float64(max(0, end-c.reckon)) / 1e9 * float64(n)
+		if c.leaked != nil {
+			n++
 		}
 	}
-	for e, s := range held {
-		out = append(out, recording.Holder{Endpoint: e, Seconds: s})
+	return n
+}
+
+// leaks are the connections that were never given back, by when they were taken.
+func (q *pool) leaks() (out []recording.Leak) {
+	for _, c := range q.open {
+		if c.leaked != nil {
+			out = append(out, *c.leaked)
+		}
 	}
-	slices.SortFunc(out, func(a, b recording.Holder) int {
-		return cmp.Or(cmp.Compare(b.Seconds, a.Seconds), cmp.Compare(a.Endpoint, b.Endpoint))
+	slices.SortFunc(out, func(a, b recording.Leak) int {
+		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.Endpoint, b.Endpoint), cmp.Compare(a.Operation, b.Operation))
 	})
 	return out
 }

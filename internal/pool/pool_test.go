@@ -31,7 +31,7 @@ func (s *story) add(at float64, c request.Connection) *story {
 }
 
 func (s *story) opened(at float64, id uint64) *story {
-	return s.add(at, request.Connection{Change: request.Opened, ID: id, Create: 1e6})
+	return s.add(at, request.Connection{Change: request.Opened, ID: id, Made: request.Made{TCP: 6e5, Total: 1e6}})
 }
 func (s *story) closed(at float64, id uint64) *story {
 	return s.add(at, request.Connection{Change: request.Closed, ID: id})

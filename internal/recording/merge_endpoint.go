@@ -77,6 +77,9 @@ func mergeStages(m *Endpoint, stages []Stage) {
 		o := slot(&m.Stages, Stage{Stage: s.Stage, Peer: s.Peer}, func(o Stage) bool { return o.Stage == s.Stage && o.Peer == s.Peer })
 		o.Requests += s.Requests
 		o.Merge(s.Dist)
+		for _, why := range s.Reasons {
+			o.Because(why)
+		}
 	}
 }
 
@@ -158,14 +161,28 @@ func mergePool(m *Pool, p Pool, shift float64) {
 	m.Timeouts += p.Timeouts
 	m.WaitersMax = max(m.WaitersMax, p.WaitersMax)
 	m.Create.Merge(p.Create)
+	m.CreateParts.Merge(p.CreateParts)
+	m.Leaks = nil // what is still leaked is the latest part's
+	for _, l := range p.Leaks {
+		l.Since += shift
+		m.Leaks = append(m.Leaks, l)
+	}
 	for _, w := range p.Waits {
 		o := slot(&m.Waits, PoolWait{Endpoint: w.Endpoint}, func(o PoolWait) bool { return o.Endpoint == w.Endpoint })
 		o.Acquisitions += w.Acquisitions
 		o.Waited += w.Waited
+		o.TimedOut += w.TimedOut
 		o.Merge(w.Dist)
 	}
 	for _, h := range p.Holders {
-		slot(&m.Holders, Holder{Endpoint: h.Endpoint}, func(o Holder) bool { return o.Endpoint == h.Endpoint }).Seconds += h.Seconds
+		o := slot(&m.Holders, Holder{Endpoint: h.Endpoint}, func(o Holder) bool { return o.Endpoint == h.Endpoint })
+		o.Seconds += h.Seconds
+		o.DelayedSeconds += h.DelayedSeconds
+		for _, k := range h.Operations {
+			c := slot(&o.Operations, Held{Operation: k.Operation}, func(c Held) bool { return c.Operation == k.Operation })
+			c.Seconds += k.Seconds
+			c.DelayedSeconds += k.DelayedSeconds
+		}
 	}
 	for _, t := range p.Timeline {
 		t.T += shift

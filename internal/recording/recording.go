@@ -116,10 +116,30 @@ func (e *Endpoint) Basis() (requests int64, seconds float64) {
 // Stage is a disjoint part of the endpoint's wall time. The sums over all stages of an
 // endpoint add up to the seconds of its Basis.
 type Stage struct {
-	Stage    string `json:"stage"` // a name of DESIGN §3, see package request
-	Peer     string `json:"peer,omitempty"`
-	Requests int64  `json:"requests"` // requests in which it occurred
-	Dist            // per request in which it occurred
+	Stage    string   `json:"stage"` // a name of DESIGN §3, see package request
+	Peer     string   `json:"peer,omitempty"`
+	Requests int64    `json:"requests"` // requests in which it occurred
+	Dist              // per request in which it occurred
+	Reasons  []Reason `json:"reasons,omitempty"` // parts of unexplained time of which something is known
+}
+
+// Because adds time of which something is known.
+func (s *Stage) Because(why Reason) {
+	for i := range s.Reasons {
+		if r := &s.Reasons[i]; r.Reason == why.Reason {
+			r.Requests += why.Requests
+			r.Seconds += why.Seconds
+			return
+		}
+	}
+	s.Reasons = append(s.Reasons, why)
+}
+
+// Reason is why a part of the unexplained time of an endpoint passed.
+type Reason struct {
+	Reason   string  `json:"reason"`   // "lock or semaphore", "timer"
+	Requests int64   `json:"requests"` // in which it occurred
+	Seconds  float64 `json:"seconds"`
 }
 
 // Call is one kind of outgoing operation of an endpoint.
@@ -185,21 +205,23 @@ type Failure struct {
 
 // Pool is the connections of the target to one peer, as used in practice.
 type Pool struct {
-	Peer       string         `json:"peer"`
-	Address    string         `json:"address"`
-	Unit       string         `json:"unit"` // "connections" or "streams"
-	OpenMax    int            `json:"open_max"`
-	InUseMax   int            `json:"in_use_max"`
-	Limit      int            `json:"limit"`       // as seen in practice: in use while others waited; 0: never reached
-	LimitBasis string         `json:"limit_basis"` // how Limit is known
-	Creates    int64          `json:"creates"`
-	Timeouts   int64          `json:"timeouts"`
-	WaitersMax int            `json:"waiters_max"`
-	Waits      []PoolWait     `json:"waits"`
-	Holders    []Holder       `json:"holders"`
-	Timeline   []PoolTick     `json:"timeline"`
-	Create     Dist           `json:"create"` // time to make a connection
-	Extra      map[string]any `json:"extra,omitempty"`
+	Peer        string         `json:"peer"`
+	Address     string         `json:"address"`
+	Unit        string         `json:"unit"` // "connections" or "streams"
+	OpenMax     int            `json:"open_max"`
+	InUseMax    int            `json:"in_use_max"`
+	Limit       int            `json:"limit"`       // as seen in practice: in use while others waited; 0: never reached
+	LimitBasis  string         `json:"limit_basis"` // how Limit is known
+	Creates     int64          `json:"creates"`
+	Timeouts    int64          `json:"timeouts"` // waits that likely ended without a connection, see request
+	WaitersMax  int            `json:"waiters_max"`
+	Waits       []PoolWait     `json:"waits"`
+	Holders     []Holder       `json:"holders"`
+	Timeline    []PoolTick     `json:"timeline"`
+	Create      Dist           `json:"create"` // time to make a connection, until the first bytes of the protocol that it is for
+	CreateParts CreateParts    `json:"create_parts"`
+	Leaks       []Leak         `json:"leaks,omitempty"` // connections that requests took and likely never gave back
+	Extra       map[string]any `json:"extra,omitempty"`
 }
 
 // PoolWait is how long the requests of one endpoint waited for a connection.
@@ -207,13 +229,50 @@ type PoolWait struct {
 	Endpoint     string `json:"endpoint"`
 	Acquisitions int64  `json:"acquisitions"`
 	Waited       int64  `json:"waited"`
+	TimedOut     int64  `json:"timed_out,omitempty"` // waits that likely ended without a connection; they are in no other figure here
 	Dist                // per acquisition that waited
+}
+
+// CreateParts are the parts of making a connection, each where it was seen.
+type CreateParts struct {
+	Lookup Dist `json:"lookup"` // of the name, where it was not blocking
+	TCP    Dist `json:"tcp"`
+	TLS    Dist `json:"tls"`
+}
+
+// Clone copies p.
+func (p *CreateParts) Clone() CreateParts {
+	return CreateParts{p.Lookup.Clone(), p.TCP.Clone(), p.TLS.Clone()}
+}
+
+// Merge adds o to p.
+func (p *CreateParts) Merge(o CreateParts) {
+	p.Lookup.Merge(o.Lookup)
+	p.TCP.Merge(o.TCP)
+	p.TLS.Merge(o.TLS)
+}
+
+// Leak is a connection that a request took and likely never gave back.
+type Leak struct {
+	Endpoint  string  `json:"endpoint"`
+	Operation string  `json:"operation"` // the last call on it
+	Unread    bool    `json:"unread"`    // its answer was never read to the end; else it lies idle while others wait
+	Since     float64 `json:"since"`     // seconds since the window's start, when it was told
 }
 
 // Holder is who had the pool's connections in use.
 type Holder struct {
-	Endpoint string  `json:"endpoint"`
-	Seconds  float64 `json:"seconds"`
+	Endpoint       string  `json:"endpoint"`
+	Seconds        float64 `json:"seconds"`
+	DelayedSeconds float64 `json:"delayed_seconds"` // its share of the waits of others; the sum over all holders is that of the waits
+	Operations     []Held  `json:"operations,omitempty"`
+}
+
+// Held is one kind of call among those of a holder.
+type Held struct {
+	Operation      string  `json:"operation"`
+	Seconds        float64 `json:"seconds"`
+	DelayedSeconds float64 `json:"delayed_seconds"`
 }
 
 // PoolTick is one second of a pool: the largest figures seen in it.

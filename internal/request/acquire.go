@@ -1,23 +1,25 @@
 package request
 
+import (
+	"cmp"
+	"slices"
+)
+
 // acquire decides whether the call had to wait for its connection, or to make it.
 func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 	k, l := x.call, x.live
 	switch {
-	case !c.shaken && c.opened != 0:
+	case !c.shaken && c.made.dialed != 0:
 		if c.madeFor(x) {
-			k.Connect = at - c.opened
-			k.Intent = c.opened
+			begin := c.made.begin()
+			k.Connect, k.Intent = at-begin, begin
 			if l != nil {
-				l.add(connect, c.opened, at, c.peer.System, nil)
+				l.add(connect, begin, at, c.peer.System, nil)
 			}
 		}
 	case l != nil && l.Followed && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
-		from, to := t.waited(x.node, th, c.freeSince, at)
-		if to > from && !t.idleSince(c, from) && !t.gaps.within(l.Read, at) {
-			k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
-			l.add(poolWait, from, to, c.peer.System, nil)
-			t.connection(c, from, Waited, l, to)
+		if from, to := t.waited(x.node, th, c.freeSince, at); to > from && !t.gaps.within(l.Read, at) {
+			t.waitedFor(c, k, l, from, to)
 		}
 	}
 	c.shaken = true
@@ -31,16 +33,30 @@ func (c *outbound) madeFor(x *exchange) bool {
 	if c.opener != nil || x.node == nil {
 		return c.opener == x.live
 	}
-	return c.opened >= x.node.top().wants()
+	return c.made.dialed >= x.node.top().wants()
 }
 
-// idleSince reports whether another connection to the peer was free during the whole supposed
-// wait: then the wait was for something else.
-func (t *Tracker) idleSince(c *outbound, from int64) bool {
-	for _, o := range t.pools[poolKey{c.pid, c.remote}] {
-		if o != c && o.shaken && len(o.pending) == 0 && o.freeSince != 0 && o.freeSince <= from && o.onThread == c.onThread {
-			return true
+// waitedFor makes a pause that ended with c a wait for it, unless another connection could have
+// served the call all the while: then it waited for something else.
+func (t *Tracker) waitedFor(c *outbound, k *Call, l *live, from, to int64) {
+	p := t.connectionsOf(c)
+	if idle := p.idleSince(c, from); len(idle) > 0 {
+		t.passOver(p, idle, l, to)
+		return
+	}
+	t.leftUnread(p, from, l)
+	k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
+	l.add(poolWait, from, to, c.peer.System, nil)
+	t.connection(c, from, Waited, l, to)
+}
+
+// idleSince returns the other connections that were free during the whole supposed wait.
+func (p *connections) idleSince(c *outbound, from int64) (idle []*outbound) {
+	for _, o := range p.byID {
+		if o != c && o.shaken && !o.leaked && len(o.pending) == 0 && o.freeSince != 0 && o.freeSince <= from && o.onThread == c.onThread {
+			idle = append(idle, o)
 		}
 	}
-	return false
+	slices.SortFunc(idle, func(a, b *outbound) int { return cmp.Compare(a.id, b.id) })
+	return idle
 }

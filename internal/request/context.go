@@ -13,6 +13,12 @@ type node struct {
 	lastIO int64  // its last send, or its last response: what it wants next begins after this
 	born   int64  // 0: it was there before us
 	depth  int    // ancestors that it keeps
+
+	bornIn  uint32 // the turn of the loop that made it
+	bornOff bool   // a worker thread made it
+	fired   int64  // when a callback that it had made before began, a timer as a rule
+	firedIn uint32 // the turn of that
+	kidTurn uint32 // the newest turn in which another of its children ran
 }
 
 // A step is one stretch in which a thread ran a context without leaving it. end is 0 while

@@ -38,6 +38,8 @@ type Request struct {
 
 	Spans    []Span // disjoint, ascending, from Start to Last without a gap
 	Calls    []*Call
+	Reasons  []Reason // of unexplained time, where something is known
+	TimedOut []string // peers for whose connection it likely waited in vain, once for each time
 	CPU      int64    // nanoseconds of its contexts on a CPU
 	OffCPU   int64    // nanoseconds of its contexts in run_queue, gil_wait and blocked
 	Forwards []int64  // nanoseconds from the arrival of tokens to the next bytes sent to the client; bounded by MaxTokens

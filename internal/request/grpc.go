@@ -261,7 +261,7 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	stub := t.stub(c.pid)
 	stub.open++
 	stub.seen.grow(stub.open)
-	t.connection(c, s.sent, Busy, s.x.live)
+	t.use(c, s.sent, Busy, s.x.live, op)
 	k.node.didIO(e.Time)
 }
 
@@ -385,7 +385,7 @@ func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed strin
 		stub.open = max(0, stub.open-1)
 	}
 	t.complete(s.x)
-	t.connection(c, e.Time, Free, s.x.live)
+	t.use(c, e.Time, Free, s.x.live, s.x.call.Operation)
 }
 
 func (t *Tracker) closeChannel(c *outbound, at int64, why string) {

@@ -72,6 +72,7 @@ func (t *Tracker) onInboundRecv(e *event.Event) {
 				l.add(receiveQueue, e.Arrive, e.Time, "", nil)
 			}
 		}
+		l.fedIn = th.turn
 		t.lend(th, l, e.Time)
 	}
 }
@@ -277,11 +278,13 @@ func (t *Tracker) finish(l *live, at int64) {
 	for _, x := range l.awaiting {
 		l.add(upstream, x.from, l.Last, x.call.Peer.System, x.call)
 	}
+	t.gaveUp(l)
 	l.spansUntil(l.Last)
 	if !exact(l.Spans, l.Start, l.Last) {
 		t.lose("heart", "request whose stages do not sum to its total")
 		l.miss("its stages do not sum to its total")
 	}
+	l.Reasons = l.reasons()
 	l.answered = true
 	if l.lent != nil && l.lent.live == l {
 		l.lent.live = nil
@@ -299,7 +302,8 @@ func (t *Tracker) finish(l *live, at int64) {
 	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
 	l.Forwards = l.forwards()
 	fact := l.Request
-	l.parts, l.awaiting, l.on, l.Spans, l.Calls, l.passing, l.Forwards = nil, nil, nil, nil, nil, passing{}, nil // contexts may remember it for long
+	l.parts, l.awaiting, l.on, l.Spans, l.Calls, l.passing, l.Forwards = nil, nil, nil, nil, nil, passing{}, nil
+	l.pauses, l.made, l.Reasons, l.TimedOut = nil, nil, nil, nil // contexts may remember it for long
 	t.sink.Request(&fact)
 }
 

@@ -26,6 +26,9 @@ type live struct {
 	awaiting  []*exchange // calls under way
 	passing   passing     // tokens
 	lent      *node       // a context that is its own only until it is answered
+	pauses    []pause
+	made      []made // calls, by pool
+	fedIn     uint32 // the loop's turn in which bytes of its body were last read
 }
 
 // A part is an interval that claims a stage. Parts may overlap; the sweep decides.

@@ -48,9 +48,7 @@ func (t *Tracker) giveUp(c *outbound, at int64) {
 		t.unanswered(x, "answer not seen")
 	}
 	c.pending = nil
-	if c.shaken {
-		t.connection(c, at, Free, nil)
-	}
+	t.giveBack(c, at, nil)
 }
 
 // unanswered ends a call whose answer was not seen.

@@ -14,10 +14,15 @@ type outbound struct {
 	pid       uint32
 	remote    netip.AddrPort
 	peer      Peer
-	opened    int64 // its connect began; 0: before we came
+	made      creation
 	opener    *live
-	seen      int64 // last sign of life
-	shaken    bool  // used for something else than its handshake
+	seen      int64  // last sign of life
+	shaken    bool   // used for something else than its handshake
+	taken     bool   // a call is out on it
+	user      *live  // its last caller's request; nil: of no request
+	operation string // its last call
+	leaked    bool
+	passed    passed
 	midway    bool
 	dialect   dialect
 	channel   *channel // HTTP/2: many calls at a time
@@ -92,18 +97,38 @@ func (t *Tracker) addOutbound(c *outbound) {
 	t.out[c.id] = c
 	k := poolKey{c.pid, c.remote}
 	if t.pools[k] == nil {
-		t.pools[k] = map[uint64]*outbound{}
+		t.pools[k] = &connections{key: k, byID: map[uint64]*outbound{}, users: map[string]int{}}
 	}
-	t.pools[k][c.id] = c
+	t.pools[k].add(c)
+}
+
+// leavePool takes c out of its pool.
+func (t *Tracker) leavePool(c *outbound, at int64) {
+	p := t.connectionsOf(c)
+	delete(p.byID, c.id)
+	if c.leaked {
+		p.leaked--
+	}
+	switch {
+	case len(p.byID) == 0:
+		delete(t.pools, p.key)
+	case c.taken:
+		p.gave(c, at)
+	case c.shaken:
+		p.lay(c, at)
+	}
 }
 
 func (t *Tracker) onOutboundConn(e *event.Event) {
 	_, remote := e.Addresses()
 	c := &outbound{id: e.Sock, pid: e.PID, remote: remote, midway: e.Has(event.Midway), seen: e.Time}
 	if !c.midway {
-		c.opened = e.Time
+		c.made.dialed = e.Time
 		if n := t.contexts.at(e.PID, e.Context); n != nil {
 			c.opener = n.owner()
+		}
+		if c.opener != nil {
+			c.made.asked = c.opener.lookup(t.thread(e))
 		}
 	}
 	t.addOutbound(c)
@@ -112,6 +137,7 @@ func (t *Tracker) onOutboundConn(e *event.Event) {
 func (t *Tracker) onOutboundSend(e *event.Event) {
 	c := t.outbound(e)
 	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
+	c.made.secures(e)
 	if c.dialect == nil {
 		if c.dialect = recognise(p, c.remote.Port(), c.midway); c.dialect == nil {
 			t.lose("outbound", "protocol not recognised")
@@ -171,8 +197,9 @@ func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun)
 		b.body.sent(p)
 	}
 	t.attach(x)
-	if len(c.pending) == 1 {
-		t.connection(c, e.Time, Busy, l)
+	t.take(c, x, e.Time)
+	if l != nil {
+		l.follows(n, t.connectionsOf(c), x.call.PoolWaitStart)
 	}
 	n.didIO(e.Time)
 	t.split(th, e.Time)
@@ -226,10 +253,14 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 	}
 	c.seen = e.Time
 	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
+	th := t.thread(e)
+	if len(c.pending) == 0 && th.isLoop { // whom it wakes is not known
+		now, _ := th.thisRound()
+		now.foreign = true
+	}
 	if c.dialect == nil {
 		return
 	}
-	th := t.thread(e)
 	if len(c.pending) > 0 {
 		x := c.pending[0]
 		x.arrive(e)
@@ -303,9 +334,7 @@ func (t *Tracker) answer(c *outbound, e *event.Event, a answer) {
 	t.complete(x)
 	if len(c.pending) == 0 {
 		c.freeSince = e.Time
-		if c.shaken {
-			t.connection(c, e.Time, Free, x.live)
-		}
+		t.giveBack(c, e.Time, x.live)
 	}
 }
 
@@ -339,11 +368,7 @@ func (t *Tracker) onOutboundClose(e *event.Event) {
 // closeOutbound forgets the connection; calls that it still carries end with an error.
 func (t *Tracker) closeOutbound(c *outbound, at int64, why string) {
 	delete(t.out, c.id)
-	k := poolKey{c.pid, c.remote}
-	delete(t.pools[k], c.id)
-	if len(t.pools[k]) == 0 {
-		delete(t.pools, k)
-	}
+	t.leavePool(c, at)
 	for _, x := range c.pending {
 		if x.call == nil {
 			continue

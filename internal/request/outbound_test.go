@@ -267,8 +267,8 @@ func TestConnectionChanges(t *testing.T) {
 	if strings.Join(got, ", ") != want {
 		t.Errorf("changes %q, want %q", strings.Join(got, ", "), want)
 	}
-	if f.connections[0].Create != ms(1) {
-		t.Errorf("making it took %d ns, want 1 ms", f.connections[0].Create)
+	if f.connections[0].Made.Total != ms(1) {
+		t.Errorf("making it took %+v, want 1 ms", f.connections[0].Made)
 	}
 }
 

@@ -9,6 +9,7 @@ type thread struct {
 	isLoop  bool
 	async   bool   // contexts were made on it: what it does without one belongs to nobody
 	turn    uint32 // of the event loop
+	ranIn   [2]round
 	current *node
 	address uint64 // of the current context; 0: lent to a request
 	asleep  int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
@@ -45,6 +46,9 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	}
 	th.current, th.address, th.since = n, address, at
 	handed := n.handedOver()
+	if th.isLoop {
+		th.resumes(n, n.owner(), at)
+	}
 	n.begin(step{by: th, start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
 	if l := n.owner(); l != nil {
 		l.runsOn(th)
@@ -153,6 +157,8 @@ func (t *Tracker) onSwitch(e *event.Event) {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
 		th.slept = e.Arrive
 		t.polled(th, e)
+		now, _ := th.thisRound()
+		now.slept = true
 		return
 	}
 	if e.Flags&(event.Preempted|event.GIL) == 0 && e.Arrive >= th.turns.start {
@@ -165,6 +171,9 @@ func (t *Tracker) onSwitch(e *event.Event) {
 		return
 	}
 	th.cuts = append(th.cuts, cut{off: e.Arrive, on: e.Time, woken: int64(e.Other), kind: e.Flags})
+	if l := th.current.owner(); l != nil && !th.isLoop && e.Flags == 0 && e.Time-e.Arrive >= leastGiveUp && !l.awaits(th.current) {
+		l.paused(pause{from: e.Arrive, to: e.Time, node: th.current, threads: true})
+	}
 }
 
 // onSleep ends the step of a worker thread that has left its context, else notes the sleep: its
@@ -191,6 +200,7 @@ func (t *Tracker) onCopy(e *event.Event) {
 	th.async = true
 	parent := t.contexts.at(e.PID, e.Context)
 	n := t.contexts.birth(e.PID, e.Other, parent, e.Time)
+	n.bornIn, n.bornOff = th.turn, !th.isLoop
 	t.adopt(th, n, e)
 }
 

@@ -40,10 +40,13 @@ type Change uint8
 const (
 	Opened Change = iota
 	Closed
-	Busy   // a call has it
-	Free   // its call is answered
-	Waited // a call had waited for it, from Time to End
-	Limit  // the peer allows N streams
+	Busy     // a call has it
+	Free     // its call is answered
+	Waited   // a call had waited for it, from Time to End
+	Limit    // the peer allows N streams
+	Leaked   // a request that has ended likely never gave it back
+	Returned // it was used again, so it was not leaked
+	TimedOut // a context likely waited for one, from Time to End, and gave up
 )
 
 // Connection is a change of a pool, at a time (CLOCK_MONOTONIC, ns).
@@ -54,10 +57,12 @@ type Connection struct {
 	Peer      Peer
 	ID        uint64
 	Endpoint  string // who has it or waited for it; "" unknown
+	Operation string // Busy, Free, Leaked: the call
+	Unread    bool   // Leaked: its answer was never read to the end
 	Streams   bool   // the unit is HTTP/2 streams
 	N         int    // Limit
-	Create    int64  // Opened: ns that making it took, 0: not seen
 	Watched   bool   // Busy: a wait for it would have been seen
+	Made      Made   // Opened
 }
 
 // Tracker turns events into facts. Feed it events in time order, see Sequence.
@@ -68,8 +73,9 @@ type Tracker struct {
 	threads  map[uint32]*thread
 	in       map[uint64]*inbound
 	out      map[uint64]*outbound
-	pools    map[poolKey]map[uint64]*outbound
-	grpc     map[uint32]*stub // by pid
+	pools    map[poolKey]*connections
+	grpc     map[uint32]*stub   // by pid
+	habits   map[string]*habits // by endpoint
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
@@ -82,8 +88,8 @@ type Tracker struct {
 func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
-		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]map[uint64]*outbound{},
-		grpc: map[uint32]*stub{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
+		grpc: map[uint32]*stub{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -136,6 +142,8 @@ func (t *Tracker) onSocket(e *event.Event) {
 	switch e.Type {
 	case event.Conn:
 		t.onOutboundConn(e)
+	case event.Opened:
+		t.onOutboundOpened(e)
 	case event.Recv:
 		t.onOutboundRecv(e)
 	case event.Send:
@@ -241,6 +249,18 @@ func (t *Tracker) Losses() []Loss {
 	return out
 }
 
+// use reports that a call has, or gave back, a connection or stream.
+func (t *Tracker) use(c *outbound, at int64, change Change, l *live, operation string) {
+	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Operation: operation, Streams: c.channel != nil}
+	if l != nil {
+		k.Endpoint = l.Endpoint
+	}
+	if change == Busy {
+		k.Watched = l == nil && t.step == Followed || l != nil && l.Followed || k.Streams && t.step != Apart
+	}
+	t.sink.Connection(k)
+}
+
 // connection reports a change of c's pool; end is for Waited.
 func (t *Tracker) connection(c *outbound, at int64, change Change, l *live, end ...int64) {
 	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Streams: c.channel != nil}
@@ -250,11 +270,8 @@ func (t *Tracker) connection(c *outbound, at int64, change Change, l *live, end 
 	if len(end) > 0 {
 		k.End = end[0]
 	}
-	if change == Busy {
-		k.Watched = l == nil && t.step == Followed || l != nil && l.Followed || k.Streams && t.step != Apart
-	}
-	if change == Opened && c.opened != 0 {
-		k.Create = at - c.opened
+	if change == Opened {
+		k.Made = c.made.until(at)
 	}
 	t.sink.Connection(k)
 }

@@ -280,7 +280,7 @@ func (w *Watcher) publish() {
 	for _, p := range w.total.Pools().Now(now().mono) {
 		pools = append(pools, metrics.PoolState{
 			Service: w.service, System: p.Peer.System, Address: p.Peer.Address, Open: p.Open, InUse: p.InUse,
-			Limit: p.Limit, Pending: p.Pending, Timeouts: -1, Creates: p.Creates,
+			Limit: p.Limit, Pending: p.Pending, Timeouts: p.Timeouts, Creates: p.Creates, Leaked: p.Leaked,
 		})
 	}
 	last := w.slow.last

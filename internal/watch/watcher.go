@@ -167,7 +167,6 @@ func (w *Watcher) note(what, why string) {
 func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
 		{What: "allocations by endpoint, memory hotspots", Why: "allocation stacks are not sampled yet"},
-		{What: "time-outs of pools", Why: "a wait that ends without a connection leaves nothing on the wire"},
 		{What: "off-CPU stacks", Why: "not sampled yet; the seconds are in the stages run_queue, gil_wait and blocked"},
 		{What: "bytes inside TLS", Why: "encrypted connections are seen as transfers only"},
 	}

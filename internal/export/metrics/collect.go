@@ -7,7 +7,7 @@ import (
 // descriptors of the families that state writes out itself.
 var descs = func() map[string]*prometheus.Desc {
 	out := map[string]*prometheus.Desc{}
-	for _, f := range []Family{activeRequests, poolCount, poolMax, poolPending, poolTimeouts, poolCreates,
+	for _, f := range []Family{activeRequests, poolCount, poolMax, poolPending, poolTimeouts, poolCreates, poolLeaked,
 		processRSS, processVMS, processThreads, processCPU, lostEvents, probeAttached, probeRun,
 		overheadRatio, overheadPerReq, precisionMode, agentCPU, agentRSS, backendUp} {
 		out[f.Name] = f.desc()
@@ -73,6 +73,7 @@ func (s *state) collectPools(e emitter) {
 			e.put(poolTimeouts, float64(p.Timeouts), p.Service, p.name)
 		}
 		e.put(poolCreates, float64(p.Creates), p.Service, p.name)
+		e.put(poolLeaked, float64(p.Leaked), p.Service, p.name)
 	}
 }
 

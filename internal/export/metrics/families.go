@@ -111,9 +111,11 @@ var (
 	poolPending = gauge("db_client_connection_pending_requests",
 		"Execution contexts that wait for a connection now.", service, poolName)
 	poolTimeouts = counter("db_client_connection_timeouts_total",
-		"Waits for a connection that ended without one.", service, poolName)
+		"Waits for a connection that likely ended without one: they leave nothing on the wire, so they are told by the way the request goes on.", service, poolName)
 	poolCreates = counter("ragscope_pool_connections_created_total",
 		"Connections that the pool made.", service, poolName)
+	poolLeaked = gauge("ragscope_pool_connections_leaked",
+		"Open connections that requests took and likely never gave back.", service, poolName)
 	httpDuration = histogram("http_client_request_duration_seconds",
 		"Time of outgoing HTTP calls, from the last sent byte to the last byte that arrived. The server's address is the name of its system.",
 		latencyBuckets, service, server, method, status, errorType, route)

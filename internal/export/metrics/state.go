@@ -20,6 +20,7 @@ type PoolState struct {
 	Pending  int    // contexts that wait
 	Timeouts int64  // waits that ended without a connection; -1: not measured
 	Creates  int64  // connections made
+	Leaked   int    // of the open ones
 }
 
 // ProbeState is one hook, and the time spent in it where the kernel counts that.
@@ -86,7 +87,7 @@ func (m *Metrics) SetPools(pools []PoolState) {
 		k := key{p.Service, m.peers.name(request.Peer{System: p.System, Address: p.Address})}
 		if s, ok := sums[k]; ok { // addresses beyond the bound share a name
 			s.Open, s.InUse, s.Pending, s.Limit = s.Open+p.Open, s.InUse+p.InUse, s.Pending+p.Pending, 0
-			s.Timeouts, s.Creates = s.Timeouts+p.Timeouts, s.Creates+p.Creates
+			s.Timeouts, s.Creates, s.Leaked = s.Timeouts+p.Timeouts, s.Creates+p.Creates, s.Leaked+p.Leaked
 			continue
 		}
 		sums[k] = &poolState{p, k.name}

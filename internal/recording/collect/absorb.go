@@ -52,6 +52,9 @@ func (g *staged) absorb(o *staged) {
 		t := g.stage(s.Stage, s.Peer)
 		t.Requests += s.Requests
 		t.Merge(s.Dist)
+		for _, why := range s.Reasons {
+			t.Because(why)
+		}
 	}
 }
 

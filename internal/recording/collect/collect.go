@@ -157,6 +157,9 @@ func (e *endpoint) addStages(r *request.Request) {
 		s.Requests++
 		s.Observe(k.seconds)
 	}
+	for _, why := range r.Reasons {
+		g.stage(request.Unexplained, "").Because(recording.Reason{Reason: string(why.Why), Requests: 1, Seconds: float64(why.NS) / 1e9})
+	}
 }
 
 func (g *staged) stage(stage, peer string) *recording.Stage {
@@ -336,6 +339,7 @@ func (e *endpoint) recording() recording.Endpoint {
 	for _, s := range g.stages {
 		c := *s
 		c.Dist = s.Clone()
+		c.Reasons = slices.SortedFunc(slices.Values(s.Reasons), func(a, b recording.Reason) int { return cmp.Compare(a.Reason, b.Reason) })
 		f.Stages = append(f.Stages, c)
 	}
 	slices.SortFunc(f.Stages, func(a, b recording.Stage) int {

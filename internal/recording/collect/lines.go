@@ -32,15 +32,17 @@ type line struct {
 	Seconds  float64     `json:"seconds"`
 	Stages   []lineStage `json:"stages"`
 	Calls    []lineCall  `json:"calls"`
+	TimedOut []string    `json:"timed_out,omitempty"` // peers whose pools likely had no connection for it in time
 	Complete bool        `json:"complete"`
 	Followed bool        `json:"followed"` // through every execution context; else on_cpu, pool_wait and loop_wait are in unexplained
 	Missing  []string    `json:"missing,omitempty"`
 }
 
 type lineStage struct {
-	Stage   string  `json:"stage"`
-	Peer    string  `json:"peer,omitempty"`
-	Seconds float64 `json:"seconds"`
+	Stage   string                  `json:"stage"`
+	Peer    string                  `json:"peer,omitempty"`
+	Seconds float64                 `json:"seconds"`
+	Reasons map[request.Why]float64 `json:"reasons,omitempty"` // of unexplained: seconds of which something is known
 }
 
 type lineCall struct {
@@ -54,6 +56,7 @@ type lineCall struct {
 	FirstRead    float64 `json:"first_read"`
 	LastRead     float64 `json:"last_read"`
 	PoolWait     float64 `json:"pool_wait"`
+	Connect      float64 `json:"connect,omitempty"`
 	Basis        string  `json:"basis"`
 	Error        string  `json:"error,omitempty"`
 }
@@ -67,14 +70,14 @@ func (l *Lines) Write(r *request.Request) {
 	}
 	out := line{
 		ID: r.ID, Endpoint: r.Endpoint, Status: r.Status, PID: r.PID, Start: seconds(r.Start), Seconds: seconds(r.Total()),
-		Stages: []lineStage{}, Calls: []lineCall{}, Complete: len(r.Missing) == 0, Followed: r.Followed, Missing: r.Missing,
+		Stages: []lineStage{}, Calls: []lineCall{}, TimedOut: r.TimedOut, Complete: len(r.Missing) == 0, Followed: r.Followed, Missing: r.Missing,
 	}
 	sums := map[request.Span]int64{} // by stage and peer
 	for _, s := range r.Spans {
 		sums[request.Span{Stage: s.Stage, Peer: s.Peer}] += s.End - s.Start
 	}
 	for k, ns := range sums {
-		out.Stages = append(out.Stages, lineStage{k.Stage, k.Peer, seconds(ns)})
+		out.Stages = append(out.Stages, lineStage{k.Stage, k.Peer, seconds(ns), reasons(r, k.Stage)})
 	}
 	slices.SortFunc(out.Stages, func(a, b lineStage) int {
 		return cmp.Or(cmp.Compare(slices.Index(request.Stages, a.Stage), slices.Index(request.Stages, b.Stage)), cmp.Compare(a.Peer, b.Peer))
@@ -82,10 +85,21 @@ func (l *Lines) Write(r *request.Request) {
 	for _, k := range r.Calls {
 		out.Calls = append(out.Calls, lineCall{
 			k.Peer.System, k.Operation, k.Connection, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
-			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), k.Basis, k.Error,
+			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.Connect), k.Basis, k.Error,
 		})
 	}
 	l.err = l.enc.Encode(out)
+}
+
+func reasons(r *request.Request, stage string) map[request.Why]float64 {
+	if stage != request.Unexplained || len(r.Reasons) == 0 {
+		return nil
+	}
+	out := map[request.Why]float64{}
+	for _, why := range r.Reasons {
+		out[why.Why] = seconds(why.NS)
+	}
+	return out
 }
 
 // Flush writes what is buffered and returns the first error of all writes.

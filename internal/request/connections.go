@@ -1,0 +1,159 @@
+package request
+
+import "slices"
+
+// connections are those of one process to one address: a pool, as far as the wire tells. How
+// many are open is len(byID), how many of them carry a call is busy.
+type connections struct {
+	key     poolKey
+	byID    map[uint64]*outbound
+	busy    int
+	opened  int64         // when the newest was opened
+	freed   int64         // when an answer was last read to its end
+	idle    ring[gap]     // stretches in which a connection lay idle and nobody waited for it
+	granted ring[granted] // waits that ended with a connection
+
+	users    map[string]int // calls that are out, by endpoint
+	fillers  []filler
+	grown    int // connections ever opened
+	leaked   int
+	mistaken bool // a connection that was said to be leaked was used again
+}
+
+// granted is a wait that ended with a connection.
+type granted struct{ wanted, at int64 }
+
+const (
+	keptIdle    = 64
+	keptGranted = 1 << 10
+	// A connection that is taken this soon after it was given back says nothing: pools that
+	// wake a waiter let others overtake it meanwhile.
+	overtake = 1_000_000
+)
+
+// connectionsOf returns the pool of a connection.
+func (t *Tracker) connectionsOf(c *outbound) *connections { return t.pools[poolKey{c.pid, c.remote}] }
+
+func (p *connections) add(c *outbound) {
+	p.byID[c.id] = c
+	p.opened = max(p.opened, c.made.dialed)
+	p.grown++ // it was not at its limit
+}
+
+// take notes that a call has the connection; others may be out on it already.
+func (t *Tracker) take(c *outbound, x *exchange, at int64) {
+	if c.taken {
+		return
+	}
+	t.unleak(c, at)
+	c.taken, c.user, c.operation = true, x.live, x.call.Operation
+	p := t.connectionsOf(c)
+	p.took(c, x.call.PoolWaitStart, at)
+	p.users[c.endpoint()]++
+	p.filled()
+	t.use(c, at, Busy, x.live, c.operation)
+}
+
+// endpoint is that of its last user.
+func (c *outbound) endpoint() string {
+	if c.user == nil {
+		return ""
+	}
+	return c.user.Endpoint
+}
+
+// giveBack notes that no call is out on the connection any more.
+func (t *Tracker) giveBack(c *outbound, at int64, l *live) {
+	if !c.taken {
+		return
+	}
+	c.taken = false
+	t.unleak(c, at)
+	t.connectionsOf(c).gave(c, at)
+	t.use(c, at, Free, l, c.operation)
+}
+
+// took notes a call on a connection that carried none; waited is since when the caller waited
+// for it, 0 if it did not.
+func (p *connections) took(c *outbound, waited, at int64) {
+	p.busy++
+	switch {
+	case waited != 0:
+		p.granted.push(granted{waited, at}, keptGranted)
+	case c.freeSince != 0:
+		p.lay(c, at)
+	}
+}
+
+// gave notes that a connection carries no call any more.
+func (p *connections) gave(c *outbound, at int64) {
+	p.busy = max(0, p.busy-1)
+	e := c.endpoint()
+	if p.users[e]--; p.users[e] <= 0 {
+		delete(p.users, e)
+	}
+	p.freed = max(p.freed, at)
+}
+
+// lay notes that c was idle until now.
+func (p *connections) lay(c *outbound, at int64) {
+	if at-c.freeSince > overtake {
+		p.idle.push(gap{c.freeSince, at}, keptIdle)
+	}
+}
+
+// full reports whether every connection was taken throughout, by calls of an event loop or by
+// those of worker threads, as far as that is still known. One that nobody ever used, or that was
+// opened meanwhile, speaks against it.
+func (p *connections) full(from, to int64, threads bool) bool {
+	if len(p.byID) == 0 || p.opened > from {
+		return false
+	}
+	for _, o := range p.byID {
+		if o.channel != nil || !o.shaken || o.onThread != threads {
+			return false
+		}
+		if !o.taken && !o.leaked && o.freeSince < to-overtake {
+			return false
+		}
+	}
+	if oldest, whole := p.idle.oldest(keptIdle); !whole && oldest.to > from {
+		return false
+	}
+	return !slices.ContainsFunc(p.idle.kept, func(g gap) bool { return g.to > from && g.from < to })
+}
+
+// overtaken reports whether somebody who wanted a connection later got one before a time, or
+// whether that is not known any more: pools serve those who wait in their order, so who was
+// overtaken did not wait.
+func (p *connections) overtaken(wanted, until int64) bool {
+	if oldest, whole := p.granted.oldest(keptGranted); !whole && oldest.at > wanted {
+		return true
+	}
+	return slices.ContainsFunc(p.granted.kept, func(g granted) bool {
+		return g.wanted > wanted+overtake && g.at > wanted && g.at <= until
+	})
+}
+
+// A ring keeps the newest values.
+type ring[T any] struct {
+	kept []T
+	next int
+}
+
+func (r *ring[T]) push(v T, limit int) {
+	if len(r.kept) < limit {
+		r.kept = append(r.kept, v)
+		return
+	}
+	r.kept[r.next] = v
+	r.next = (r.next + 1) % limit
+}
+
+// oldest returns the oldest value that is kept; whole: nothing was dropped yet.
+func (r *ring[T]) oldest(limit int) (v T, whole bool) {
+	if len(r.kept) < limit {
+		return v, true
+	}
+	return r.kept[r.next], false
+}

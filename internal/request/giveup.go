@@ -1,0 +1,178 @@
+package request
+
+import "slices"
+
+// A context that wanted a connection, waited, and gave up leaves nothing on the wire. What can be
+// told is this, all of it together:
+//
+//   - it stood still until a timer of its own ran (a worker thread: until it woke), and what it
+//     did then was no call to that peer;
+//   - all that while every connection to the peer was taken, and nobody who asked later was given
+//     one, so it may have stood in the queue;
+//   - requests of its endpoint call that peer: this one made fewer calls than any that ended
+//     well, or it failed before it had made as many;
+//   - in that endpoint, such a pause is not followed by the call as a rule: it does not just sleep
+//     before it calls.
+//
+// So it is likely a time-out of the pool, and is named so.
+
+const (
+	leastGiveUp  = 5_000_000 // ns: shorter time-outs are not looked for
+	leastHabit   = 3         // requests of the endpoint that must have ended well
+	maxEndpoints = 512       // whose habits are kept
+	maxHabits    = 16        // peers of each
+)
+
+// made is how many calls a request made to a pool.
+type made struct {
+	to    poolKey
+	calls int
+}
+
+func (l *live) callsTo(k poolKey) int {
+	for _, m := range l.made {
+		if m.to == k {
+			return m.calls
+		}
+	}
+	return 0
+}
+
+// habits are what the requests of an endpoint do that end well.
+type habits struct {
+	requests int
+	calls    map[poolKey]*habit
+}
+
+type habit struct {
+	with     int // requests that call the peer
+	min, max int // calls of those
+	slept    int // of them, those with a call right after a pause that a time-out may look like
+}
+
+// follows notes whom a call goes to: for the request, and for the pauses of its context before
+// the call. The call may have waited for its connection since a time.
+func (l *live) follows(n *node, p *connections, waited int64) {
+	if i := slices.IndexFunc(l.made, func(m made) bool { return m.to == p.key }); i >= 0 {
+		l.made[i].calls++
+	} else if len(l.made) < maxHabits {
+		l.made = append(l.made, made{p.key, 1})
+	}
+	for i := len(l.pauses) - 1; i >= 0 && n != nil; i-- {
+		if k := &l.pauses[i]; k.after == nil && k.to-k.from >= leastGiveUp && (k.why == Timer || k.threads) && k.node.related(n) {
+			k.after, k.granted = p, waited != 0 && waited < k.to
+		}
+	}
+}
+
+// related reports whether one of both was made by the other, or they are one.
+func (n *node) related(o *node) bool { return n.within(o) || o.within(n) }
+
+func (n *node) within(o *node) bool {
+	for depth := 0; n != nil && depth < maxDepth; depth++ {
+		if n == o {
+			return true
+		}
+		if n.live != nil {
+			return false
+		}
+		n = n.parent
+	}
+	return false
+}
+
+// gaveUp finds the pauses that were likely waits for a connection that never came, and makes
+// them such. It learns the endpoint's habits from the others.
+func (t *Tracker) gaveUp(l *live) {
+	if !l.Followed {
+		return
+	}
+	h := t.habits[l.Endpoint]
+	suspect := false
+	for i := range l.pauses {
+		p := &l.pauses[i]
+		if p.to-p.from < leastGiveUp || p.why != Timer && !p.threads || t.gaps.within(l.Read, p.to) {
+			continue
+		}
+		pool := t.pool(l.PID, p, h)
+		switch {
+		case pool == nil || p.after == pool:
+		case h.fails(l, pool.key, l.callsTo(pool.key)):
+			t.timedOut(l, p, pool)
+			suspect = true
+		default:
+			suspect = true
+		}
+	}
+	if !suspect && len(l.Missing) == 0 && l.Status < 500 {
+		t.learn(l)
+	}
+}
+
+// pool is the one pool of a process that the pause may have been a wait for: one that the
+// endpoint calls and that was full meanwhile.
+func (t *Tracker) pool(pid uint32, p *pause, h *habits) (found *connections) {
+	if h == nil {
+		return nil
+	}
+	for k := range h.calls {
+		c := t.pools[k]
+		if k.pid != pid || c == nil || !c.full(p.from, p.to, p.threads) || c.overtaken(p.from, p.to) {
+			continue
+		}
+		if found != nil {
+			return nil // it cannot be told which
+		}
+		found = c
+	}
+	return found
+}
+
+// fails reports whether a request with so many calls to a peer lacks one.
+func (h *habits) fails(l *live, k poolKey, calls int) bool {
+	c := h.calls[k]
+	switch {
+	case c == nil || c.with < leastHabit || c.slept*10 > c.with:
+		return false
+	case l.Status >= 500:
+		return calls < c.max
+	}
+	return c.with == h.requests && calls < c.min
+}
+
+func (t *Tracker) timedOut(l *live, p *pause, pool *connections) {
+	c := pool.byID[sorted(pool.byID)[0]]
+	l.add(poolWait, p.from, p.to, c.peer.System, nil)
+	l.TimedOut = append(l.TimedOut, c.peer.System)
+	t.connection(c, p.from, TimedOut, l, p.to)
+}
+
+// learn takes a request that ended well.
+func (t *Tracker) learn(l *live) {
+	h := t.habits[l.Endpoint]
+	if h == nil {
+		if len(t.habits) == maxEndpoints {
+			return
+		}
+		h = &habits{calls: map[poolKey]*habit{}}
+		t.habits[l.Endpoint] = h
+	}
+	h.requests++
+	for _, m := range l.made {
+		c := h.calls[m.to]
+		if c == nil {
+			if len(h.calls) == maxHabits {
+				continue
+			}
+			c = &habit{min: m.calls}
+			h.calls[m.to] = c
+		}
+		c.with++
+		c.min, c.max = min(c.min, m.calls), max(c.max, m.calls)
+	}
+	for i := range l.pauses {
+		if p := &l.pauses[i]; p.after != nil && !p.granted && h.calls[p.after.key] != nil {
+			h.calls[p.after.key].slept++
+		}
+	}
+}
