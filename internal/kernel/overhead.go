@@ -1,8 +1,8 @@
 package kernel
 
 import (
-	"math"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/cilium/ebpf/link"
@@ -24,7 +24,7 @@ func trapped()
 // trappedAddress is where its code is, not its wrapper's for Go's calling convention.
 func trappedAddress() uintptr
 
-const calibrationCalls = 2000
+const calibrationCalls = 400
 
 func (k *Kernel) calibrate() {
 	t := &k.trap
@@ -42,27 +42,31 @@ func (k *Kernel) calibrate() {
 		t.err = err
 		return
 	}
-	bare := bestOf()
+	bare := coldCall()
 	l, err := exe.Uprobe("trapped", k.programs["nothing"], &link.UprobeOptions{Address: offset, PID: os.Getpid()})
 	if err != nil {
 		t.err = err
 		return
 	}
 	defer l.Close()
-	t.entry = bestOf() - bare
+	t.entry = coldCall() - bare
 }
 
-// bestOf returns the smallest seconds per call of a few rounds: others on the machine only add.
-func bestOf() float64 {
-	best := math.Inf(1)
-	for range 5 {
-		start := time.Now()
-		for range calibrationCalls {
-			trapped()
+// coldCall is the median seconds of a call whose caches hold something else, as between two traps of a service: in a
+// loop of nothing but traps one costs half as much.
+func coldCall() float64 {
+	other := make([]byte, 512<<10)
+	took := make([]time.Duration, calibrationCalls)
+	for i := range took {
+		for at := 0; at < len(other); at += 64 {
+			other[at]++
 		}
-		best = min(best, time.Since(start).Seconds()/calibrationCalls)
+		start := time.Now()
+		trapped()
+		took[i] = time.Since(start)
 	}
-	return best
+	slices.Sort(took)
+	return took[len(took)/2].Seconds()
 }
 
 // program is one that runs in the target's threads, with the traps that each of its runs takes: a return

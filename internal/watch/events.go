@@ -12,6 +12,7 @@ func (w *Watcher) push(e *event.Event, raw []byte) {
 	w.mu.Lock()
 	w.sequence.Push(e)
 	w.mu.Unlock()
+	w.pushed = true
 	if w.opts.Events != nil {
 		if err := event.WriteRecord(w.opts.Events, raw); err != nil {
 			w.log.Warn("raw events are no longer written", "error", err)
@@ -23,14 +24,17 @@ func (w *Watcher) push(e *event.Event, raw []byte) {
 // release feeds the heart with everything that is old enough to be in order.
 func (w *Watcher) release() {
 	t := now().mono
-	full := w.kernel.Full()
+	var full uint64
+	if w.pushed { // else the buffer was empty, and nothing was lost
+		full = w.kernel.Full()
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if full != w.full {
+	if w.pushed && full != w.full {
 		w.full = full
 		w.tracker.Lost(w.released, t)
 	}
-	w.released = t
+	w.pushed, w.released = false, t
 	w.sequence.Release(t-request.Hold, w.tracker.Feed)
 	if w.joiner != nil {
 		w.joiner.Advance(t)

@@ -51,7 +51,7 @@ func (w *Watcher) Live() *recording.Recording {
 }
 
 // settle is how long events are under way, at most: from their time to the heart.
-const settle = request.Hold + 4*kernel.PollEvery
+const settle = request.Hold + 2*kernel.PollIdle
 
 // window is one stretch of time that a loader asked for.
 type window struct {

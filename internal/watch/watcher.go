@@ -57,6 +57,7 @@ type Watcher struct {
 	tracker  *request.Tracker
 	sequence request.Sequence
 	released int64  // when events were last released
+	pushed   bool   // events since then; push's and release's
 	full     uint64 // events that had found no room by then
 	router   *target.Router
 	pythons  map[uint32]*target.Python
@@ -89,6 +90,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
+	found.Changed() // from here on
 	w := &Watcher{
 		opts: opts, log: opts.Log, target: found, service: opts.Service, host: describeHost(),
 		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{},
