@@ -148,7 +148,7 @@ func follow(t *testing.T, k *Kernel) *seen {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- k.Read(ctx, func(e *event.Event, _ []byte) {
+		done <- k.Read(ctx, func(e *event.Event) {
 			c := *e
 			c.Head, c.Tail = slices.Clone(e.Head), slices.Clone(e.Tail)
 			s.mu.Lock()

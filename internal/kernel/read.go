@@ -24,8 +24,7 @@ const idlePolls = 10
 
 // Read hands every event to fn until ctx ends, in the order of the ring buffer, and calls
 // idle whenever the buffer is empty. The event and its bytes are valid only during the call.
-// raw is the undecoded record, for recorded streams.
-func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event, raw []byte), idle func()) error {
+func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func()) error {
 	every := time.NewTimer(0)
 	defer every.Stop()
 	quiet := 0
@@ -52,7 +51,7 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event, raw []byte), 
 }
 
 // drain reads what is there and returns how much it was.
-func (k *Kernel) drain(fn func(e *event.Event, raw []byte)) (n int, err error) {
+func (k *Kernel) drain(fn func(e *event.Event)) (n int, err error) {
 	var rec ringbuf.Record
 	var e event.Event
 	k.reader.SetDeadline(time.Now())
@@ -70,6 +69,6 @@ func (k *Kernel) drain(fn func(e *event.Event, raw []byte)) (n int, err error) {
 			k.mu.Unlock()
 			continue
 		}
-		fn(&e, rec.RawSample)
+		fn(&e)
 	}
 }

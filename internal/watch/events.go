@@ -8,15 +8,15 @@ import (
 )
 
 // push takes an event off the ring buffer.
-func (w *Watcher) push(e *event.Event, raw []byte) {
+func (w *Watcher) push(e *event.Event) {
 	w.mu.Lock()
 	w.sequence.Push(e)
 	w.mu.Unlock()
 	w.pushed = true
-	if w.opts.Events != nil {
-		if err := event.WriteRecord(w.opts.Events, raw); err != nil {
+	if w.events != nil {
+		if err := w.events.Write(e); err != nil {
 			w.log.Warn("raw events are no longer written", "error", err)
-			w.opts.Events = nil
+			w.events = nil
 		}
 	}
 }

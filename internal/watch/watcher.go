@@ -16,6 +16,7 @@ import (
 	"github.com/ragscope/ragscope/internal/backend"
 	"github.com/ragscope/ragscope/internal/export/metrics"
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/kernel/event"
 	"github.com/ragscope/ragscope/internal/memory"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
@@ -35,13 +36,14 @@ type Options struct {
 	Credentials backend.Credentials
 	Metrics     *metrics.Metrics // nil: none
 	Requests    io.Writer        // one JSON line a request, nil: none
-	Events      io.Writer        // raw events, for tests of the heart; nil: none
+	Events      io.Writer        // every event as event.Writer records it, for tests of the heart; nil: none
 	Log         *slog.Logger
 }
 
 // Watcher watches one target.
 type Watcher struct {
 	opts    Options
+	events  *event.Writer // nil: not recorded
 	log     *slog.Logger
 	target  *target.Target
 	service string
@@ -98,6 +100,9 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	if w.service == "" {
 		w.service = found.Service
+	}
+	if opts.Events != nil {
+		w.events = event.NewWriter(opts.Events)
 	}
 	if w.kernel, err = kernel.Load(opts.Log); err != nil {
 		return nil, err

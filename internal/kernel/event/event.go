@@ -6,9 +6,7 @@ package event
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"unsafe"
 
@@ -143,43 +141,4 @@ func (e *Event) EachFrame(fn func(Frame)) bool {
 		b = b[record+n:]
 	}
 	return len(b) == 0
-}
-
-// A recorded stream is a sequence of records, each after its length as a little-endian uint32.
-
-// WriteRecord appends one record to a recorded stream.
-func WriteRecord(w io.Writer, raw []byte) error {
-	if err := binary.Write(w, binary.LittleEndian, uint32(len(raw))); err != nil {
-		return err
-	}
-	_, err := w.Write(raw)
-	return err
-}
-
-// maxRecord bounds a record of a damaged file.
-const maxRecord = 1 << 20
-
-// ReadStream decodes a recorded stream to its end. Each event owns its bytes.
-func ReadStream(r io.Reader) ([]Event, error) {
-	var events []Event
-	for {
-		var n uint32
-		if err := binary.Read(r, binary.LittleEndian, &n); errors.Is(err, io.EOF) {
-			return events, nil
-		} else if err != nil {
-			return events, fmt.Errorf("record %d: length: %w", len(events), err)
-		}
-		if n > maxRecord {
-			return events, fmt.Errorf("record %d claims %d bytes: not a recorded event stream", len(events), n)
-		}
-		raw := make([]byte, n)
-		if _, err := io.ReadFull(r, raw); err != nil {
-			return events, fmt.Errorf("record %d: %w", len(events), err)
-		}
-		var e Event
-		if err := Decode(raw, &e); err != nil {
-			return events, fmt.Errorf("record %d: %w", len(events), err)
-		}
-		events = append(events, e)
-	}
 }

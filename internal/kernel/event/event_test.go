@@ -2,9 +2,7 @@ package event
 
 import (
 	"bytes"
-	"encoding/binary"
 	"net/netip"
-	"strings"
 	"testing"
 	"unsafe"
 
@@ -94,60 +92,4 @@ func TestEachFrame(t *testing.T) {
 			}
 		})
 	}
-}
-
-func stream(t testing.TB, records ...[]byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	for _, r := range records {
-		if err := WriteRecord(&out, r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return out.Bytes()
-}
-
-func TestReadStream(t *testing.T) {
-	a, b := raw(t, bpf.SocketEvent{Time: 1}, "one", ""), raw(t, bpf.SocketEvent{Time: 2}, "", "two")
-	good := stream(t, a, b)
-	events, err := ReadStream(bytes.NewReader(good))
-	if err != nil || len(events) != 2 || string(events[0].Head) != "one" || string(events[1].Tail) != "two" {
-		t.Fatalf("%v, %v", events, err)
-	}
-	if events, err := ReadStream(strings.NewReader("")); err != nil || len(events) != 0 {
-		t.Errorf("an empty stream gives %v, %v", events, err)
-	}
-	for n := 1; n < len(good); n++ {
-		if n == 4+len(a) {
-			continue // ends between two records
-		}
-		if events, err := ReadStream(bytes.NewReader(good[:n])); err == nil {
-			t.Fatalf("cut after %d of %d bytes: %d events and no error", n, len(good), len(events))
-		}
-	}
-	huge := binary.LittleEndian.AppendUint32(nil, 1<<31)
-	if _, err := ReadStream(bytes.NewReader(huge)); err == nil || !strings.Contains(err.Error(), "not a recorded event stream") {
-		t.Errorf("a record of 2 GB: %v", err)
-	}
-}
-
-func FuzzReadStream(f *testing.F) {
-	f.Add(stream(f, raw(f, bpf.SocketEvent{Type: uint8(Conn)}, strings.Repeat("x", 32), ""), raw(f, bpf.SocketEvent{Type: uint8(Frames)}, frameRecord("123456789", "abc", 3), "")))
-	f.Add([]byte{})
-	f.Add([]byte{255, 255, 255, 255})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		events, _ := ReadStream(bytes.NewReader(b))
-		for i := range events {
-			e := &events[i]
-			if len(e.Head)+len(e.Tail) > len(b) {
-				t.Fatalf("%d captured bytes of %d", len(e.Head)+len(e.Tail), len(b))
-			}
-			e.Addresses()
-			e.EachFrame(func(fr Frame) {
-				if len(fr.Payload) > len(e.Head) {
-					t.Fatalf("a frame of %d bytes in %d", len(fr.Payload), len(e.Head))
-				}
-			})
-		}
-	})
 }
