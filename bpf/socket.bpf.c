@@ -10,11 +10,15 @@
  *   sock_recv_length     RECV or FRAMES, with that arrival
  *   sock_send_length     SEND or FRAMES
  *
+ * Of a TLS connection CIPHER comes instead, see headers/secure.h.
  * A connection that was open before we came gets its CONN (midway) at its first transfer. The state
  * lives in socket storage, so it dies with the socket and no address is ever reused.
  */
 #include "headers/maps.h"
 #include "headers/payload.h"
+#include "headers/secure.h"
+#include "headers/frames.h"
+#include "headers/descriptor.h"
 
 /* Watched listening ports, host byte order. */
 struct {
@@ -29,6 +33,8 @@ struct conn {
 	struct walk sent, received;
 	u8 inbound, known, http2;
 	u8 sniff; /* transfers that may still tell whether it speaks HTTP/2 */
+	u8 secret, look; /* it speaks TLS; transfers that may still tell */
+	u64 newest; /* arrival, of TLS connections */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -82,6 +88,7 @@ static __always_inline void announce(struct conn *k, struct sock *sk, u64 contex
 	submit(c);
 	k->known = 1;
 	k->sniff = midway ? 8 : 1;
+	k->look = midway ? 8 : 4;
 }
 
 static __always_inline struct conn *track(struct sock *sk)
@@ -107,8 +114,6 @@ static __always_inline bool is_tcp(struct sock *sk)
 
 	return family == AF_INET || family == AF_INET6;
 }
-
-#include "headers/frames.h"
 
 static __always_inline void transfer(struct target *c, struct sock *sk, int n, bool sent, u64 now)
 {
@@ -136,9 +141,19 @@ static __always_inline void transfer(struct target *c, struct sock *sk, int n, b
 	endpoints(&s->e, sk);
 	if (!user_vector(&s->v, n) && n)
 		count(COUNT_PAYLOAD_UNREADABLE);
+	if (n && k->look) {
+		k->look--;
+		k->secret = begins_record(s->v.base);
+		if (k->secret)
+			k->look = 0;
+	}
+	if (k->secret) {
+		emit_cipher(s, sent, k->sniff, k->newest);
+		return;
+	}
 	if (n && k->sniff && sent != k->inbound) { /* the client speaks: servers may send their settings before */
 		k->sniff--;
-		k->http2 = sniff_http2(k, s->v.base, sent);
+		k->http2 = sniff_http2(sent ? &k->sent : &k->received, s->v.base, sent);
 		if (k->http2)
 			k->sniff = 0;
 	}
@@ -198,8 +213,11 @@ int BPF_PROG(data_ready, struct sock *sk)
 {
 	struct conn *k = bpf_sk_storage_get(&conns, sk, 0, 0);
 
-	if (k && !k->arrive)
-		k->arrive = bpf_ktime_get_ns();
+	if (k && (!k->arrive || k->secret)) {
+		k->newest = bpf_ktime_get_ns();
+		if (!k->arrive)
+			k->arrive = k->newest;
+	}
 	return 0;
 }
 
@@ -255,29 +273,19 @@ SEC("uretprobe")
 int accepted(struct pt_regs *regs)
 {
 	struct target *c = current_target();
-	int fd = PT_REGS_RC(regs);
-	struct file **fds, *f = 0;
-	struct socket *socket;
 	struct sock *sk;
-	struct fdtable *table;
 	struct timing t;
 	struct event *e;
 
-	if (!c || fd < 0)
+	if (!c)
 		return 0;
 	t = timed(PROGRAM_ACCEPTED);
-	table = BPF_CORE_READ(bpf_get_current_task_btf(), files, fdt);
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	sk = sock_of((int)PT_REGS_RC(regs));
+	if (!sk)
 		return 0;
-	fds = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd]);
-	if (!f || (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
-		return 0;
-	socket = BPF_CORE_READ(f, private_data);
 	e = reserve(EVENT_ACCEPT, t.start);
 	if (!e)
 		return 0;
-	sk = BPF_CORE_READ(socket, sk);
 	e->sock = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 	e->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
 	e->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));

@@ -51,7 +51,10 @@ type SocketConn struct {
 	Known   uint8
 	Http2   uint8
 	Sniff   uint8
-	_       [4]byte
+	Secret  uint8
+	Look    uint8
+	_       [2]byte
+	Newest  uint64
 }
 
 type SocketCounter uint32
@@ -64,7 +67,9 @@ const (
 	SocketCounterCOUNT_FRAMES_CLIPPED     SocketCounter = 4
 	SocketCounterCOUNT_FRAMES_DESYNC      SocketCounter = 5
 	SocketCounterCOUNT_IOV_CLIPPED        SocketCounter = 6
-	SocketCounterCOUNT_MAX                SocketCounter = 7
+	SocketCounterCOUNT_TLS_UNBOUND        SocketCounter = 7
+	SocketCounterCOUNT_TLS_BUSY           SocketCounter = 8
+	SocketCounterCOUNT_MAX                SocketCounter = 9
 )
 
 type SocketEvent struct {
@@ -92,6 +97,7 @@ const (
 	SocketEventFlagFLAG_INBOUND   SocketEventFlag = 1
 	SocketEventFlagFLAG_SENT      SocketEventFlag = 2
 	SocketEventFlagFLAG_MIDWAY    SocketEventFlag = 4
+	SocketEventFlagFLAG_TLS       SocketEventFlag = 4
 	SocketEventFlagFLAG_DESYNC    SocketEventFlag = 8
 	SocketEventFlagFLAG_NO_THREAD SocketEventFlag = 16
 	SocketEventFlagFLAG_STALE     SocketEventFlag = 32
@@ -120,7 +126,14 @@ const (
 	SocketEventTypeEVENT_SLEEP      SocketEventType = 13
 	SocketEventTypeEVENT_GRPC_CALL  SocketEventType = 14
 	SocketEventTypeEVENT_GRPC_START SocketEventType = 15
+	SocketEventTypeEVENT_CIPHER     SocketEventType = 16
 )
+
+type SocketGreeting struct {
+	_       structs.HostLayout
+	Random  [16]uint8
+	Session [16]uint8
+}
 
 type SocketProgram uint32
 
@@ -135,7 +148,10 @@ const (
 	SocketProgramPROGRAM_MADE         SocketProgram = 7
 	SocketProgramPROGRAM_TASK_INIT    SocketProgram = 8
 	SocketProgramPROGRAM_GRPC         SocketProgram = 9
-	SocketProgramPROGRAM_MAX          SocketProgram = 10
+	SocketProgramPROGRAM_TLS_READ     SocketProgram = 10
+	SocketProgramPROGRAM_TLS_WRITE    SocketProgram = 11
+	SocketProgramPROGRAM_TLS_SESSION  SocketProgram = 12
+	SocketProgramPROGRAM_MAX          SocketProgram = 13
 )
 
 type SocketRuns struct {
@@ -190,6 +206,18 @@ type SocketScratch struct {
 	Header [32]uint8
 }
 
+type SocketSecure struct {
+	_        structs.HostLayout
+	Arrive   uint64
+	Sent     uint64
+	Lport    uint16
+	Rport    uint16
+	Inbound  uint8
+	Sniff    uint8
+	Followed uint8
+	Heard    uint8
+}
+
 type SocketTarget struct {
 	_           structs.HostLayout
 	Runtime     uint64
@@ -225,8 +253,10 @@ const (
 	SocketMapCosts           = "costs"
 	SocketMapCounters        = "counters"
 	SocketMapEvents          = "events"
+	SocketMapGreetings       = "greetings"
 	SocketMapPorts           = "ports"
 	SocketMapScratches       = "scratches"
+	SocketMapSecure          = "secure"
 	SocketMapTargets         = "targets"
 	SocketMapTasks           = "tasks"
 	SocketMapThreads         = "threads"
@@ -303,8 +333,10 @@ type SocketMapSpecs struct {
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
+	Greetings  *ebpf.MapSpec `ebpf:"greetings"`
 	Ports      *ebpf.MapSpec `ebpf:"ports"`
 	Scratches  *ebpf.MapSpec `ebpf:"scratches"`
+	Secure     *ebpf.MapSpec `ebpf:"secure"`
 	Targets    *ebpf.MapSpec `ebpf:"targets"`
 	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
 	Threads    *ebpf.MapSpec `ebpf:"threads"`
@@ -349,8 +381,10 @@ type SocketMaps struct {
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
+	Greetings  *ebpf.Map `ebpf:"greetings"`
 	Ports      *ebpf.Map `ebpf:"ports"`
 	Scratches  *ebpf.Map `ebpf:"scratches"`
+	Secure     *ebpf.Map `ebpf:"secure"`
 	Targets    *ebpf.Map `ebpf:"targets"`
 	Tasks      *ebpf.Map `ebpf:"tasks"`
 	Threads    *ebpf.Map `ebpf:"threads"`
@@ -363,8 +397,10 @@ func (m *SocketMaps) Close() error {
 		m.Costs,
 		m.Counters,
 		m.Events,
+		m.Greetings,
 		m.Ports,
 		m.Scratches,
+		m.Secure,
 		m.Targets,
 		m.Tasks,
 		m.Threads,

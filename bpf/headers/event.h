@@ -20,12 +20,14 @@ enum event_type {
 	EVENT_SLEEP,	/* a thread goes to sleep in something else than epoll or the GIL; context: what it leaves it in */
 	EVENT_GRPC_CALL,/* AioChannel.call: payload: method */
 	EVENT_GRPC_START,/* _AioCall.unary_unary or a sync call: payload: head of the request message */
+	EVENT_CIPHER,	/* bytes of a TLS connection moved; flags: FLAG_SENT. What they say comes apart, with FLAG_TLS */
 };
 
 enum event_flag {
 	FLAG_INBOUND = 1,  /* the connection was accepted by the target */
 	FLAG_SENT = 2,	   /* EVENT_FRAMES: written, else read */
 	FLAG_MIDWAY = 4,   /* EVENT_CONN: it was open before we came */
+	FLAG_TLS = 4,	   /* EVENT_RECV, EVENT_SEND, EVENT_FRAMES: what a TLS library read or was given to write */
 	FLAG_DESYNC = 8,   /* EVENT_FRAMES: frame boundaries were lost before this */
 	FLAG_NO_THREAD = 16, /* the thread has no Python thread state: context is not known */
 	FLAG_STALE = 32, /* the task that this context was made for has ended: its address is another's now */
@@ -46,6 +48,8 @@ enum counter {
 	COUNT_FRAMES_CLIPPED,	/* more HTTP/2 frames in one transfer than we walk */
 	COUNT_FRAMES_DESYNC,
 	COUNT_IOV_CLIPPED,
+	COUNT_TLS_UNBOUND,	/* bytes that a TLS library read or wrote on a connection that we cannot tell */
+	COUNT_TLS_BUSY,	/* … while another thread of this CPU was inside our program */
 	COUNT_MAX,
 };
 
@@ -61,6 +65,9 @@ enum program {
 	PROGRAM_MADE,
 	PROGRAM_TASK_INIT,
 	PROGRAM_GRPC,
+	PROGRAM_TLS_READ,
+	PROGRAM_TLS_WRITE,
+	PROGRAM_TLS_SESSION,
 	PROGRAM_MAX,
 };
 

@@ -30,13 +30,13 @@ static __always_inline bool sane(u8 *h)
 	       !(h[3] == 8 && length != 4) && !(h[3] == FRAME_SETTINGS && length % 6);
 }
 
-static __always_inline bool sniff_http2(struct conn *k, u64 base, bool sent)
+static __always_inline bool sniff_http2(struct walk *w, u64 base, bool sent)
 {
 	u8 h[16] = {};
 
 	bpf_probe_read_user(h, sizeof(h), (void *)base);
 	if (h[0] == 'P' && h[1] == 'R' && h[2] == 'I' && h[3] == ' ' && h[6] == 'H') {
-		(sent ? &k->sent : &k->received)->skip = 24; /* the preface */
+		w->skip = 24; /* the preface */
 		return true;
 	}
 	/* joined midway: no other protocol that we know begins a message like a frame */

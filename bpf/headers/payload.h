@@ -216,6 +216,12 @@ static __always_inline void output(struct scratch *s, u64 captured)
 		count(COUNT_RINGBUF_FULL);
 }
 
+/* Whether the kernel took less of a response than the call offered; after the segments were looked at. */
+static __always_inline bool took_less(struct scratch *s)
+{
+	return (s->e.flags & FLAG_INBOUND) && s->e.type == EVENT_SEND && (s->v.iov ? s->g.beyond : s->v.room > s->v.total);
+}
+
 static __always_inline int emit_payload(struct scratch *s)
 {
 	bool request_in = (s->e.flags & FLAG_INBOUND) && s->e.type == EVENT_RECV;
@@ -230,7 +236,7 @@ static __always_inline int emit_payload(struct scratch *s)
 	}
 	s->e.head = head;
 	s->e.tail = tail;
-	if ((s->e.flags & FLAG_INBOUND) && s->e.type == EVENT_SEND && (s->v.iov ? s->g.beyond : s->v.room > s->v.total))
+	if (took_less(s))
 		s->e.flags |= FLAG_SHORT;
 	output(s, head + tail);
 	return 0;

@@ -46,7 +46,7 @@ type hook struct {
 }
 
 // objects are loaded program by program, so that one that this kernel refuses costs one figure.
-var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC}
+var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC, bpf.LoadTLS}
 
 // required programs: without them nothing can be said about any request.
 var required = []string{"sock_recv", "sock_send", "set_state"}
@@ -154,6 +154,7 @@ func (k *Kernel) Close() {
 	defer k.mu.Unlock()
 	for _, a := range k.processes {
 		a.close()
+		a.closeTLS()
 	}
 	for _, h := range k.host {
 		if h.link != nil {
@@ -179,6 +180,8 @@ var lossReasons = map[bpf.SocketCounter]string{
 	bpf.SocketCounterCOUNT_FRAMES_CLIPPED:     "HTTP/2 transfer with too many frames",
 	bpf.SocketCounterCOUNT_FRAMES_DESYNC:      "HTTP/2 frame boundary lost",
 	bpf.SocketCounterCOUNT_IOV_CLIPPED:        "transfer with too many segments",
+	bpf.SocketCounterCOUNT_TLS_UNBOUND:        "TLS data whose connection is not known",
+	bpf.SocketCounterCOUNT_TLS_BUSY:           "TLS data while a program was preempted",
 }
 
 // Losses returns what the kernel side lost or could not read since Load, zero counts included.

@@ -40,6 +40,7 @@ func (p Precision) String() string {
 type attachment struct {
 	python *target.Python // nil: not Python
 	hooks  []hook
+	tls    []hook // the same at every precision: a session whose end is missed would be taken for another
 }
 
 func (a *attachment) close() {
@@ -54,12 +55,21 @@ func (a *attachment) close() {
 // state says of each hook why it is not attached, nil where it is; of two places for one hook, one is enough.
 func (a *attachment) state() map[string]error {
 	out := map[string]error{}
-	for _, h := range a.hooks {
+	for _, h := range slices.Concat(a.hooks, a.tls) {
 		if old, seen := out[h.name]; !seen || old != nil && (h.err == nil || errors.Is(old, errPrecision)) {
 			out[h.name] = h.err
 		}
 	}
 	return out
+}
+
+func (a *attachment) closeTLS() {
+	for _, h := range a.tls {
+		if h.link != nil {
+			h.link.Close()
+		}
+	}
+	a.tls = nil
 }
 
 // StandBy is the reason of a hook that another precision uses.
@@ -74,6 +84,7 @@ type trapHook struct {
 	at      *target.Probe
 	ret     bool
 	steps   []Precision // at which it is attached
+	cookie  uint64
 }
 
 var everywhere = []Precision{Full, Linked, Sockets}
@@ -81,32 +92,32 @@ var everywhere = []Precision{Full, Linked, Sockets}
 func trapHooks(py *target.Python) []trapHook {
 	var out []trapHook
 	for i := range py.Accept {
-		out = append(out, trapHook{"accept", "accepted", &py.Accept[i], true, everywhere})
+		out = append(out, trapHook{name: "accept", program: "accepted", at: &py.Accept[i], ret: true, steps: everywhere})
 	}
 	linked := []Precision{Full, Linked}
 	births := linked
 	if py.Task != nil {
 		births = linked[:1] // of the births of contexts, those of tasks and threads are enough for links
-		out = append(out, trapHook{"task_init", "task_init", py.Task, false, linked})
+		out = append(out, trapHook{name: "task_init", program: "task_init", at: py.Task, steps: linked})
 		if py.CopyContext != nil {
-			out = append(out, trapHook{"context_copy", "copied", py.CopyContext, true, linked[1:]})
+			out = append(out, trapHook{name: "context_copy", program: "copied", at: py.CopyContext, ret: true, steps: linked[1:]})
 		}
 	}
 	if py.Copy != nil {
-		out = append(out, trapHook{"context_copy", "copied", py.Copy, true, births})
+		out = append(out, trapHook{name: "context_copy", program: "copied", at: py.Copy, ret: true, steps: births})
 	}
 	if py.New != nil {
-		out = append(out, trapHook{"context_new", "made", py.New, true, linked})
+		out = append(out, trapHook{name: "context_new", program: "made", at: py.New, ret: true, steps: linked})
 	}
 	for i, p := range py.Enter {
 		program := "enter_first"
 		if p.Arg == 2 {
 			program = "enter_second"
 		}
-		out = append(out, trapHook{"context_enter", program, &py.Enter[i], false, []Precision{Full}})
+		out = append(out, trapHook{name: "context_enter", program: program, at: &py.Enter[i], steps: []Precision{Full}})
 	}
 	for i := range py.Epoll {
-		out = append(out, trapHook{"event_loop", "loop", &py.Epoll[i], false, []Precision{Full}})
+		out = append(out, trapHook{name: "event_loop", program: "loop", at: &py.Epoll[i], steps: []Precision{Full}})
 	}
 	if g := py.GRPC; g != nil {
 		for _, p := range []struct {
@@ -114,7 +125,7 @@ func trapHooks(py *target.Python) []trapHook {
 			program string
 		}{{g.Call, "grpc_call"}, {g.Unary, "grpc_start"}, {g.Segregated, "grpc_sync"}, {g.Integrated, "grpc_sync"}} {
 			if p.at != nil {
-				out = append(out, trapHook{p.program, p.program, p.at, false, linked})
+				out = append(out, trapHook{name: p.program, program: p.program, at: p.at, steps: linked})
 			}
 		}
 	}
@@ -134,6 +145,7 @@ func (k *Kernel) Watch(pid int, python *target.Python) error {
 	}
 	if old := k.processes[pid]; old != nil {
 		old.close()
+		old.closeTLS()
 	}
 	a := &attachment{python: python}
 	k.processes[pid] = a
@@ -171,6 +183,7 @@ func (k *Kernel) Unwatch(pid int) {
 	defer k.mu.Unlock()
 	if a := k.processes[pid]; a != nil {
 		a.close()
+		a.closeTLS()
 		delete(k.processes, pid)
 	}
 	_ = k.maps["targets"].Delete(uint32(pid)) // gone already is as good
@@ -213,7 +226,7 @@ func (k *Kernel) attachTrap(pid int, t trapHook) (link.Link, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", t.at.Path, err)
 	}
-	opts := &link.UprobeOptions{Address: t.at.Offset, PID: pid}
+	opts := &link.UprobeOptions{Address: t.at.Offset, PID: pid, Cookie: t.cookie}
 	attach := exe.Uprobe
 	if t.ret {
 		attach = exe.Uretprobe

@@ -68,21 +68,13 @@ func (t *Tracker) onOutboundOpened(e *event.Event) {
 	}
 }
 
-// TLS record types (RFC 8446, section 5.1).
-const (
-	tlsHandshake   = 0x16
-	tlsApplication = 0x17
-)
-
-// secures notes the client hello and the first record of application data after it.
+// secures takes a transfer of ciphertext before anything was written or read through it: the first one
+// sent is the client hello, the newest one read the end of the handshake.
 func (k *creation) secures(e *event.Event) {
-	if k.dialed == 0 || len(e.Head) < 3 || e.Head[1] != 3 {
-		return
-	}
 	switch {
-	case k.hello == 0 && e.Head[0] == tlsHandshake:
+	case e.Has(event.Sent) && k.hello == 0:
 		k.hello = e.Time
-	case k.hello != 0 && k.secured == 0 && e.Head[0] == tlsApplication:
+	case !e.Has(event.Sent) && k.hello != 0:
 		k.secured = e.Time
 	}
 }

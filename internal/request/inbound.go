@@ -121,7 +121,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	}
 	c.serve(l)
 	th.reading = reading{live: l, address: e.Context}
-	if t.opts.Late(e.PID) {
+	if t.late(e) {
 		th.reading.address = 0 // uvloop reads first and enters the connection's context then
 	}
 	if e.Context == 0 {

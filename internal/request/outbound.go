@@ -137,7 +137,6 @@ func (t *Tracker) onOutboundConn(e *event.Event) {
 func (t *Tracker) onOutboundSend(e *event.Event) {
 	c := t.outbound(e)
 	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
-	c.made.secures(e)
 	if c.dialect == nil {
 		if c.dialect = recognise(p, c.remote.Port(), c.midway); c.dialect == nil {
 			t.lose("outbound", "protocol not recognised")
@@ -269,7 +268,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 			t.lend(th, x.live, e.Time)
 		}
 		x.node.didIO(e.Time)
-		if t.opts.Late(e.PID) {
+		if t.late(e) {
 			th.replied = x
 		} else {
 			t.contexts.at(e.PID, e.Context).readsFor(x)

@@ -74,7 +74,8 @@ type Tracker struct {
 	in       map[uint64]*inbound
 	out      map[uint64]*outbound
 	pools    map[poolKey]*connections
-	grpc     map[uint32]*stub   // by pid
+	grpc     map[uint32]*stub // by pid
+	secured  map[uint64]*secured
 	habits   map[string]*habits // by endpoint
 	losses   map[[2]string]uint64
 	counts   map[string]int64
@@ -89,7 +90,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, secured: map[uint64]*secured{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -99,6 +100,20 @@ func (t *Tracker) Feed(e *event.Event) {
 		t.turnTo(t.turns[0].to)
 		t.turns = t.turns[1:]
 	}
+	switch {
+	case e.Type == event.Cipher:
+		t.onCipher(e)
+		return
+	case e.Has(event.TLS) && (e.Type == event.Recv || e.Type == event.Send || e.Type == event.Frames):
+		t.onPlain(e)
+		return
+	case e.Type == event.Close:
+		t.endTLS(e)
+	}
+	t.feed(e)
+}
+
+func (t *Tracker) feed(e *event.Event) {
 	switch e.Type {
 	case event.Enter:
 		t.onEnter(e)
@@ -205,11 +220,13 @@ func (t *Tracker) turnTo(to Step) {
 func (t *Tracker) Gone(pid uint32, at int64) {
 	for _, id := range sorted(t.in) {
 		if t.in[id].pid == pid {
+			t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid, Flags: event.Inbound})
 			t.onInboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
 		}
 	}
 	for _, id := range sorted(t.out) {
 		if c := t.out[id]; c.pid == pid {
+			t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
 			t.closeOutbound(c, at, "its process ended")
 		}
 	}

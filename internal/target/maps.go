@@ -124,12 +124,17 @@ func (l *library) probe(name string, address uint64, argument int) *Probe {
 	return &Probe{Name: name, Path: l.path, Offset: offset, Arg: argument, Emulated: emulated, Delta: delta}
 }
 
-// entry describes a trap at the very start of the function at address, as a return probe needs.
+// entry describes a trap at the very start of the function at address, as a return probe needs; CET's
+// marker changes nothing that it looks at.
 func (l *library) entry(name string, address uint64) *Probe {
-	offset, ok := l.fileOffset(address)
+	var delta uint64
+	if l.machine == elf.EM_X86_64 && isEndbr(l.at(address, 4)) {
+		delta = 4
+	}
+	offset, ok := l.fileOffset(address + delta)
 	if !ok || !l.isCode(address) {
 		return nil
 	}
-	emulated := l.machine == elf.EM_X86_64 && isEmulated(l.at(address, 2))
-	return &Probe{Name: name, Path: l.path, Offset: offset, Emulated: emulated}
+	emulated := l.machine == elf.EM_X86_64 && isEmulated(l.at(address+delta, 2))
+	return &Probe{Name: name, Path: l.path, Offset: offset, Emulated: emulated, Delta: delta}
 }

@@ -69,6 +69,7 @@ func (x x86) accessor(m *image, address uint64) (field uint64, ok bool) {
 		mem, isMem := i.Args[1].(x86asm.Mem)
 		switch {
 		case i.Op == x86asm.NOP:
+		case i.Op == x86asm.XOR && i.Args[0] == i.Args[1] && i.Args[0] != x86asm.EAX: // -fzero-call-used-regs
 		case i.Op == x86asm.RET:
 			return false
 		case i.Op == x86asm.MOV && isMem && i.Args[0] == x86asm.RAX && mem.Index == 0 && mem.Segment == 0:

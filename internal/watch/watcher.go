@@ -153,7 +153,9 @@ func (w *Watcher) attach(p target.Process) {
 	if err := w.kernel.Watch(p.PID, py); err != nil {
 		w.log.Warn("a process of the target is not watched", "pid", p.PID, "error", err)
 		w.note("process", fmt.Sprintf("%d is not watched: %v", p.PID, err))
+		return
 	}
+	w.followTLS(p.PID)
 }
 
 // note adds what is not measured, once.
@@ -175,7 +177,6 @@ func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
 		{What: "allocations by endpoint, memory hotspots", Why: "allocation stacks are not sampled yet"},
 		{What: "off-CPU stacks", Why: "not sampled yet; the seconds are in the stages run_queue, gil_wait and blocked"},
-		{What: "bytes inside TLS", Why: "encrypted connections are seen as transfers only"},
 	}
 }
 

@@ -33,6 +33,7 @@ const (
 	Sleep     = Type(bpf.SocketEventTypeEVENT_SLEEP)
 	GRPCCall  = Type(bpf.SocketEventTypeEVENT_GRPC_CALL)
 	GRPCStart = Type(bpf.SocketEventTypeEVENT_GRPC_START)
+	Cipher    = Type(bpf.SocketEventTypeEVENT_CIPHER)
 )
 
 // Flags qualify a type; the same bit means different things for different types.
@@ -43,6 +44,7 @@ const (
 	Inbound   = Flags(bpf.SocketEventFlagFLAG_INBOUND)
 	Sent      = Flags(bpf.SocketEventFlagFLAG_SENT)
 	Midway    = Flags(bpf.SocketEventFlagFLAG_MIDWAY)
+	TLS       = Flags(bpf.SocketEventFlagFLAG_TLS) // Recv, Send, Frames
 	Desync    = Flags(bpf.SocketEventFlagFLAG_DESYNC)
 	NoThread  = Flags(bpf.SocketEventFlagFLAG_NO_THREAD)
 	Stale     = Flags(bpf.SocketEventFlagFLAG_STALE)
