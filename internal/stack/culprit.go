@@ -71,13 +71,24 @@ func (c *Culprits) Flush() {
 
 // of is the function that most samples of the stretch name.
 func (c *Culprits) of(x Stretch) string {
-	seen := map[string]int64{}
+	var within []*Sample
 	for i := range c.recent {
-		s := &c.recent[i]
-		if s.PID == x.PID && s.TID == x.TID && x.Start <= s.Time && s.Time <= x.End {
-			if name := Culprit(s.Frames); name != "" {
-				seen[name] += s.Value
+		if s := &c.recent[i]; s.PID == x.PID && s.TID == x.TID && x.Start <= s.Time && s.Time <= x.End {
+			within = append(within, s)
+		}
+	}
+	slices.SortFunc(within, func(a, b *Sample) int { return cmp.Compare(a.Time, b.Time) })
+	seen := map[string]int64{}
+	for i, s := range within {
+		weight := s.Value
+		if s.Kind == OffCPU { // it slept from there on, at most until it ran again
+			weight = x.End - s.Time
+			if i+1 < len(within) {
+				weight = within[i+1].Time - s.Time
 			}
+		}
+		if name := Culprit(s.Frames); name != "" {
+			seen[name] += weight
 		}
 	}
 	names := slices.Sorted(maps.Keys(seen))

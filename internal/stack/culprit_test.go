@@ -67,6 +67,21 @@ func TestCulprits(t *testing.T) {
 	if f, ok := got["none"]; !ok || f != "" || got["by value"] != "long (srv/a.py)" {
 		t.Errorf("answered %v", got)
 	}
+	sleep := func(at int64, function string) {
+		c.Sample(Sample{PID: 1, TID: 5, Time: at * ms, Kind: OffCPU, Frames: []Frame{py(function, "/srv/a.py")}})
+	}
+	ask("asleep until it ran again", 5, 500, 600)
+	sleep(510, "long")
+	c.Sample(Sample{PID: 1, TID: 5, Time: 580 * ms, Value: 10 * ms, Frames: []Frame{py("computes", "/srv/a.py")}})
+	sleep(585, "short")
+	ask("asleep to the end", 5, 700, 800)
+	c.Sample(Sample{PID: 1, TID: 5, Time: 710 * ms, Value: 10 * ms, Frames: []Frame{py("computes", "/srv/a.py")}})
+	sleep(715, "short")
+	sleep(720, "last")
+	c.Flush()
+	if got["asleep until it ran again"] != "long (srv/a.py)" || got["asleep to the end"] != "last (srv/a.py)" {
+		t.Errorf("answered %v", got)
+	}
 	c.Advance(9000 * ms)
 	for i := range int64(maxRecent) {
 		take(7, 10_000+i, "newer", 10)

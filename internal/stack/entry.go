@@ -26,6 +26,7 @@ type entry struct {
 	objects  bpf.SampleObjects
 	unwinder *ebpf.Program
 	clocks   []int // perf event file descriptors, one a CPU
+	asleep   asleep
 }
 
 // Load is called by the unwinder with access to its maps; it implements tracer.Probe.
@@ -34,7 +35,7 @@ func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder 
 	if err != nil {
 		return nil, err
 	}
-	if err := e.loadUnwinder(unwinder, origin); err != nil {
+	if e.unwinder, err = loadUnwinder(unwinder, origin); err != nil {
 		return nil, fmt.Errorf("load the unwinder's entry: %w", err)
 	}
 	if err := bpf.LoadSampleObjects(&e.objects, nil); err != nil {
@@ -46,32 +47,32 @@ func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder 
 	if err := e.startClocks(); err != nil {
 		return nil, err
 	}
+	e.asleep.why = e.asleep.load(origins, unwinder) // CPU stacks are there without it
 	return nil, nil
 }
 
 // loadUnwinder loads a second copy of the unwinder's own clock entry, which knows our origin.
-func (e *entry) loadUnwinder(unwinder *tracer.ProbeContext, origin uint16) error {
+func loadUnwinder(unwinder *tracer.ProbeContext, origin uint16) (*ebpf.Program, error) {
 	const program = "native_tracer_entry"
 	variables := map[string]any{"origin_id_sampling": origin, "filter_idle_frames": true}
 	spec, err := unwinder.CollectionSpecWith(nil, []string{program}, []string{"origin_id_sampling", "filter_idle_frames"})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for name, value := range variables {
 		if err := spec.Variables[name].Set(value); err != nil {
-			return fmt.Errorf("set %s: %w", name, err)
+			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
 	}
 	if err := unwinder.RewriteMaps(spec, nil); err != nil {
-		return err
+		return nil, err
 	}
 	rodata, err := bindReadOnly(spec)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rodata.Close() // the loaded program holds it
-	e.unwinder, err = ebpf.NewProgram(spec.Programs[program])
-	return err
+	return ebpf.NewProgram(spec.Programs[program])
 }
 
 // bindReadOnly creates the collection's read-only data with the values its variables now have
@@ -159,21 +160,27 @@ func (e *entry) watch(pids []int) error {
 			return fmt.Errorf("sample process %d: %w", pid, err)
 		}
 	}
-	return nil
+	return e.asleep.watch(want)
 }
 
 // entered is how often the unwinder was entered.
 func (e *entry) entered() uint64 {
-	return e.count(bpf.SampleSampleCountSAMPLE_TICKS) - e.notEntered()
+	return e.count(bpf.SampleSampleCountSAMPLE_TICKS) + e.asleep.count(bpf.AsleepAsleepCountASLEEP_TICKS) - e.notEntered()
 }
 
 // notEntered is how often it should have been and could not.
-func (e *entry) notEntered() uint64 { return e.count(bpf.SampleSampleCountSAMPLE_NOT_ENTERED) }
+func (e *entry) notEntered() uint64 {
+	return e.count(bpf.SampleSampleCountSAMPLE_NOT_ENTERED) + e.asleep.count(bpf.AsleepAsleepCountASLEEP_NOT_ENTERED)
+}
 
 // count is a counter of sample_cpu, summed over the CPUs.
 func (e *entry) count(what bpf.SampleSampleCount) uint64 {
+	return sumPerCPU(e.objects.SampleCounts, uint32(what))
+}
+
+func sumPerCPU(m *ebpf.Map, key uint32) uint64 {
 	var perCPU []uint64
-	if e.objects.SampleCounts == nil || e.objects.SampleCounts.Lookup(uint32(what), &perCPU) != nil {
+	if m == nil || m.Lookup(key, &perCPU) != nil {
 		return 0
 	}
 	var sum uint64
@@ -184,7 +191,7 @@ func (e *entry) count(what bpf.SampleSampleCount) uint64 {
 }
 
 func (e *entry) close() error {
-	var errs []error
+	errs := []error{e.asleep.close()}
 	for _, fd := range e.clocks {
 		errs = append(errs, unix.Close(fd))
 	}

@@ -18,6 +18,7 @@ const (
 	LostNotUnwound = "not_unwound" // entered, but no stack came out: process still unknown, ring buffer full
 	LostRingFull   = "ring_full"   // of not_unwound: the ring buffer was full
 	LostEvents     = "events_lost" // the unwinder missed that a process or mapping appeared
+	LostSleeps     = "sleeps"      // of an event loop in a call, beyond 50 a second and CPU: they have no name
 	LostTruncated  = "truncated"   // the stack is there, but not to its end
 )
 

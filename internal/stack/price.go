@@ -63,6 +63,6 @@ func (s *Sampler) RunSeconds() float64 {
 		return 0
 	}
 	ticks := s.entry.entered()
-	s.price.see(ticks, stats.Runtime.Seconds(), keepRunTimes)
+	s.price.see(ticks, stats.Runtime.Seconds()+s.entry.asleep.ran(), keepRunTimes)
 	return s.price.seconds * float64(ticks)
 }

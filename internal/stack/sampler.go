@@ -158,6 +158,9 @@ func (s *Sampler) load(ctx context.Context) error {
 func (s *Sampler) watch(entry *entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if entry.asleep.why != nil {
+		s.opts.Logger.Warn("what an event loop sleeps in has no name", "error", entry.asleep.why)
+	}
 	s.entry = entry
 	s.lossesBefore = map[string]uint64{}
 	for reason, n := range unwinderCounts {
@@ -238,6 +241,9 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 		Value: s.period, Kind: CPU,
 		Frames: frames, Truncated: truncated,
 	}
+	if p := meta.ProfileType; p != nil && p.SampleType == sleepType {
+		sample.Kind, sample.Value = OffCPU, 0 // how long it will sleep is not known yet
+	}
 	select {
 	case s.samples <- sample:
 	default:
@@ -271,6 +277,7 @@ func (s *Sampler) Lost() map[string]uint64 {
 	lost[LostNotEntered] = s.notEntered
 	if s.entry != nil {
 		lost[LostNotEntered] = s.entry.notEntered()
+		lost[LostSleeps] = s.entry.asleep.skipped()
 	}
 	for reason, before := range s.lossesBefore { // none before Start
 		lost[reason] = unwinderCounts[reason].Load() - before
@@ -280,6 +287,16 @@ func (s *Sampler) Lost() map[string]uint64 {
 
 // Received is how many stacks came out of the kernel.
 func (s *Sampler) Received() uint64 { return s.received.Load() }
+
+// SleepsWhy is why samples of kind OffCPU are not taken, nil while they are, or before Start.
+func (s *Sampler) SleepsWhy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil {
+		return nil
+	}
+	return s.entry.asleep.why
+}
 
 // Close stops sampling, detaches everything and closes Samples. It may be called without or
 // after a failed Start; during one it waits, because loading cannot be interrupted.

@@ -43,6 +43,12 @@ func TestTracesBecomeSamples(t *testing.T) {
 	if fmt.Sprintf("%+v", got) != want {
 		t.Errorf("sample\n%+v, want\n%s", got, want)
 	}
+	if err := s.ReportTraceEvent(traceOf(), &samples.TraceEventMeta{ProfileType: &samples.TypeMetadata{SampleType: sleepType}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-s.Samples(); got.Kind != OffCPU || got.Value != 0 {
+		t.Errorf("sample %+v of a sleep", got)
+	}
 	if lost := s.Lost(); lost[LostTruncated] != 1 {
 		t.Errorf("lost %v, want one truncated", lost)
 	}

@@ -43,6 +43,9 @@ func TestStagesShort(t *testing.T) {
 	}
 	for _, b := range f.Blocked {
 		t.Logf("%s: %d blocks of the event loop, %d seen with its function, %.0f %% of all on its endpoint", b.Kind, b.Known, b.Seen, 100*b.Named)
+		if b.Known < 8 || float64(b.Seen) < .7*float64(b.Known) || b.Named < .7 {
+			t.Errorf("%+v: the function that holds the event loop is to be named", b)
+		}
 	}
 	if l := f.Recording.EventLoop; l == nil || l.Lag.Count == 0 || l.Lag.Max < .06 {
 		t.Errorf("the lag of the event loop: %+v", l)

@@ -116,6 +116,9 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	if w.stackWhy != "" && r.EventLoop != nil && len(r.EventLoop.Blocks) > 0 {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that blocks the event loop", Why: w.stackWhy})
 	}
+	if s := w.sampler.Load(); s != nil && w.stackWhy == "" && s.SleepsWhy() != nil {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that sleeps on the event loop", Why: s.SleepsWhy().Error()})
+	}
 	if w.stackWhy != "" {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy})
 	}

@@ -82,7 +82,9 @@ func (w *Watcher) runStacks(ctx context.Context) {
 				return
 			}
 			w.mu.Lock()
-			w.joiner.Add(s)
+			if s.Kind == stack.CPU { // the profile has no off-CPU part yet
+				w.joiner.Add(s)
+			}
 			w.culprits.Sample(s)
 			w.mu.Unlock()
 		}

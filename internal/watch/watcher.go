@@ -176,7 +176,7 @@ func (w *Watcher) note(what, why string) {
 func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
 		{What: "allocations by endpoint, memory hotspots", Why: "allocation stacks are not sampled yet"},
-		{What: "off-CPU stacks", Why: "not sampled yet; the seconds are in the stages run_queue, gil_wait and blocked"},
+		{What: "off-CPU stacks", Why: "only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"},
 	}
 }
 

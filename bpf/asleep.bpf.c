@@ -1,0 +1,109 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0 OR BSD-3-Clause
+/*
+ * sample_asleep: lets the stack unwinder run where an event loop's thread goes to sleep in a call.
+ *
+ * A thread that sleeps has no CPU samples, so what blocks an event loop would have no name. The
+ * software event of context switches, opened for that thread alone, fires where it leaves the CPU:
+ *
+ *   leaves the CPU ──► preempted ──────────────────────────────► end
+ *                  ├─► sleeps in epoll (idle), or in a futex ──► end
+ *                  └─► sleeps in anything else ──► sampled SLEEPS_MAX times a second at most ──► asleep_unwinder[0]
+ *
+ * Whether the sleep was a long one is known later, and in user space. A futex may be the GIL, for which
+ * a thread sleeps hundreds of times a second; locks are not told apart from it here.
+ */
+#include "headers/kernel.h"
+#include <bpf/bpf_helpers.h>
+
+#define SLEEPS_MAX 50 /* a second and CPU: an unwinding takes 100 µs and holds the CPU's run queue meanwhile */
+#define SECOND 1000000000ULL
+
+enum asleep_count {
+	ASLEEP_TICKS,	    /* sleeps for which the unwinder was asked */
+	ASLEEP_NOT_ENTERED, /* the tail call failed */
+	ASLEEP_SKIPPED,	    /* sleeps beyond SLEEPS_MAX */
+	ASLEEP_COUNTS,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} asleep_unwinder SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, ASLEEP_COUNTS);
+	__type(key, enum asleep_count);
+	__type(value, u64);
+} asleep_counts SEC(".maps");
+
+struct window {
+	u64 second, sleeps;
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct window);
+} asleep_window SEC(".maps");
+
+static __always_inline void count(enum asleep_count what)
+{
+	u64 *n = bpf_map_lookup_elem(&asleep_counts, &what);
+
+	if (n)
+		(*n)++;
+}
+
+static __always_inline bool allowed(void)
+{
+	u32 zero = 0;
+	struct window *w = bpf_map_lookup_elem(&asleep_window, &zero);
+	u64 second = bpf_ktime_get_ns() / SECOND;
+
+	if (!w)
+		return false;
+	if (w->second != second) {
+		w->second = second;
+		w->sleeps = 0;
+	}
+	return w->sleeps++ < SLEEPS_MAX;
+}
+
+/* Whether the system call in progress is one in which an event loop may well sleep. */
+static __always_inline bool idle(struct task_struct *t)
+{
+	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(t);
+	u64 nr;
+
+#if defined(__TARGET_ARCH_x86)
+	nr = r->orig_ax;
+	return nr == 232 || nr == 281 || nr == 441 || nr == 202; /* epoll_wait epoll_pwait epoll_pwait2 futex */
+#else
+	nr = r->syscallno;
+	return nr == 22 || nr == 441 || nr == 98;
+#endif
+}
+
+SEC("perf_event")
+int sample_asleep(void *ctx)
+{
+	struct task_struct *t = bpf_get_current_task_btf();
+
+	if (!t->__state || idle(t))
+		return 0;
+	if (!allowed()) {
+		count(ASLEEP_SKIPPED);
+		return 0;
+	}
+	count(ASLEEP_TICKS);
+	bpf_tail_call(ctx, &asleep_unwinder, 0);
+	count(ASLEEP_NOT_ENTERED); /* a tail call that succeeds does not return */
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
