@@ -22,8 +22,12 @@ const (
 // idlePolls is how many polls in a row find nothing before the target counts as idle.
 const idlePolls = 10
 
+// batch is how many events are read at most before those that are old enough are let go on: a ring
+// buffer that is filled faster than it is read is never empty, and what is held would grow without end.
+const batch = 4096
+
 // Read hands every event to fn until ctx ends, in the order of the ring buffer, and calls
-// idle whenever the buffer is empty. The event and its bytes are valid only during the call.
+// idle whenever the buffer is empty, and after every batch. The event and its bytes are valid only during the call.
 func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func()) error {
 	every := time.NewTimer(0)
 	defer every.Stop()
@@ -34,6 +38,9 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func())
 			return err
 		}
 		idle()
+		if n == batch && ctx.Err() == nil {
+			continue
+		}
 		if quiet++; n > 0 {
 			quiet = 0
 		}
@@ -50,12 +57,12 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func())
 	}
 }
 
-// drain reads what is there and returns how much it was.
+// drain reads what is there, a batch at most, and returns how much it was.
 func (k *Kernel) drain(fn func(e *event.Event)) (n int, err error) {
 	var rec ringbuf.Record
 	var e event.Event
 	k.reader.SetDeadline(time.Now())
-	for {
+	for n < batch {
 		switch err := k.reader.ReadInto(&rec); {
 		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrClosed):
 			return n, nil
@@ -71,4 +78,5 @@ func (k *Kernel) drain(fn func(e *event.Event)) (n int, err error) {
 		}
 		fn(&e)
 	}
+	return n, nil
 }

@@ -62,6 +62,9 @@ const (
 	maxTicks   = 6 * 3600 // one a second; later seconds are not in the timeline
 	maxWaiting = 1 << 18  // waits kept for the number of waiters
 	maxConns   = 1 << 14
+	maxPools   = 200 // peers; those beyond share a pool for each system
+	maxPIDs    = 256
+	other      = "_other"
 )
 
 // New starts at a time with no pool known.
@@ -104,7 +107,11 @@ func (p *Pools) pool(k key) *pool {
 
 // Apply takes one change.
 func (p *Pools) Apply(c request.Connection) {
-	q := p.pool(key{c.Peer, c.Streams})
+	k := key{c.Peer, c.Streams}
+	if len(p.byKey) >= maxPools && p.byKey[k] == nil {
+		k.peer.Address = other // a target that calls the whole world has no pool worth a name
+	}
+	q := p.pool(k)
 	switch c.Change { // its begin is in the past, and the connections of then are known
 	case request.Waited:
 		w := q.wait(c.Endpoint)
@@ -127,7 +134,9 @@ func (p *Pools) Apply(c request.Connection) {
 		}
 		conn = &connection{pid: c.PID}
 		q.open[c.ID] = conn
-		q.pids[c.PID] = true
+		if len(q.pids) < maxPIDs {
+			q.pids[c.PID] = true
+		}
 	}
 	switch c.Change {
 	case request.Opened:

@@ -47,9 +47,16 @@ func (t *Tracker) makeRoom() {
 
 // sorted returns the keys of m, so that the same events give the same facts in the same order.
 func sorted[K compare.Ordered, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
+	return sortedBy(m, func(V) bool { return true })
+}
+
+// sortedBy returns those of which want holds.
+func sortedBy[K compare.Ordered, V any](m map[K]V, want func(V) bool) []K {
+	var keys []K
+	for k, v := range m {
+		if want(v) {
+			keys = append(keys, k)
+		}
 	}
 	slices.Sort(keys)
 	return keys

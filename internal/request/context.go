@@ -139,10 +139,31 @@ func (n *node) stepOf(th *thread) *step {
 
 func (n *node) begin(s step) {
 	s.first = len(n.steps) == 0
+	if len(n.steps) == cap(n.steps) && len(n.steps) > keptSteps {
+		n.tidy()
+	}
 	if len(n.steps) == maxSteps {
 		n.steps = append(n.steps[:0], n.steps[maxSteps/2:]...)
 	}
 	n.steps = append(n.steps, s)
+}
+
+// keptSteps are kept of a context that works for no request: if it comes to serve one, only what
+// follows is of interest. A server has such a context for each connection.
+const keptSteps = 8
+
+// tidy drops steps that no wait looks back to any more.
+func (n *node) tidy() {
+	old := len(n.steps) - keptSteps
+	want := n.wants()
+	if n.owner() == nil {
+		want = n.steps[old].start
+	}
+	i := 0
+	for i < old && n.steps[i].end != 0 && n.steps[i].end < want {
+		i++
+	}
+	n.steps = append(n.steps[:0], n.steps[i:]...)
 }
 
 // handedOver is since when n waits for a worker thread, if it does: since the event loop made or

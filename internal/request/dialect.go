@@ -49,6 +49,7 @@ func (silent) system() string                   { return "" }
 func (silent) sent(protocol.Piece) []begun      { return nil }
 func (silent) received(protocol.Piece) []answer { return nil }
 func (silent) lost() int                        { return 0 }
+func (silent) miss()                            {}
 
 // respDialect is Redis. Commands written together are one call, a pipeline.
 type respDialect struct {
@@ -60,6 +61,7 @@ type respDialect struct {
 
 func (d *respDialect) system() string { return "redis" }
 func (d *respDialect) lost() int      { return d.commands.Lost() + d.replies.Lost() }
+func (d *respDialect) miss()          { d.commands.Miss(); d.replies.Miss() }
 
 func (d *respDialect) sent(p protocol.Piece) []begun {
 	d.begun = d.begun[:0]
@@ -110,6 +112,7 @@ type boltDialect struct {
 
 func (d *boltDialect) system() string { return "neo4j" }
 func (d *boltDialect) lost() int      { return d.client.Lost() + d.server.Lost() }
+func (d *boltDialect) miss()          { d.client.Miss(); d.server.Miss() }
 
 func (d *boltDialect) sent(p protocol.Piece) []begun {
 	d.begun = d.begun[:0]
@@ -162,6 +165,7 @@ type httpDialect struct {
 
 func (d *httpDialect) system() string { return d.name }
 func (d *httpDialect) lost() int      { return d.requests.Lost() + d.responses.Lost() }
+func (d *httpDialect) miss()          { d.requests.Miss(); d.responses.Miss() }
 
 func (d *httpDialect) sent(p protocol.Piece) []begun {
 	d.begun = d.begun[:0]

@@ -26,6 +26,7 @@ type stub struct {
 	started []*started
 	open    int // streams under way, of all channels
 	seen    seenLimit
+	checked int64 // up to when no events were lost that it has not heard of
 }
 
 type wish struct {
@@ -77,7 +78,7 @@ func (t *Tracker) stub(pid uint32) *stub {
 }
 
 func (t *Tracker) onGRPCCall(e *event.Event) {
-	s := t.stub(e.PID)
+	s := t.stubAt(e.PID, e.Time)
 	if len(s.wishes) == maxStarted {
 		s.wishes = slices.Delete(s.wishes, 0, maxStarted/2)
 		t.lose("grpc", "calls that never started")
@@ -93,7 +94,7 @@ func cString(b []byte) string {
 }
 
 func (t *Tracker) onGRPCStart(e *event.Event) {
-	s := t.stub(e.PID)
+	s := t.stubAt(e.PID, e.Time)
 	n := t.contexts.at(e.PID, e.Context)
 	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), open: s.open}
 	if i := s.wishOf(n); i >= 0 {
@@ -128,8 +129,9 @@ func (t *Tracker) onFrames(e *event.Event) {
 			streams: map[uint32]*stream{},
 		}
 	}
-	if e.Has(event.Desync) {
+	if e.Has(event.Desync) { // frames before these were not walked
 		t.lose("grpc", "frame boundary lost")
+		t.missFrames(c, e.Time, "its frames were not all seen")
 	}
 	whole := e.EachFrame(func(f event.Frame) {
 		if e.Has(event.Sent) {
@@ -140,6 +142,7 @@ func (t *Tracker) onFrames(e *event.Event) {
 	})
 	if !whole {
 		t.lose("grpc", "frames not understood")
+		t.missFrames(c, e.Time, "its frames were not all seen")
 	}
 }
 
@@ -148,24 +151,30 @@ func frame(f event.Frame) http2.Frame {
 	return http2.Frame{Length: int(f.Length), Type: f.Type, Flags: f.Flags, Stream: f.Stream, Payload: f.Payload}
 }
 
-// decode reads a header block; blocks over several frames are rare in gRPC and count as cut.
-func decode(d *http2.Decoder, f event.Frame) http2.Fields {
+// headers reads a header block; blocks over several frames are rare in gRPC and count as cut.
+func (t *Tracker) headers(d *http2.Decoder, f event.Frame) http2.Fields {
 	block, cut, _ := frame(f).Block()
-	return d.Decode(block, cut || f.Flags&http2.EndHeaders == 0)
+	fields := d.Decode(block, cut || f.Flags&http2.EndHeaders == 0)
+	if fields.Truncated {
+		t.lose("grpc", "header block longer than what is captured")
+	}
+	return fields
 }
 
 func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 	ch := c.channel
 	switch f.Type {
 	case http2.Headers:
-		fields := decode(ch.request, f)
-		if len(ch.streams) >= maxStreams {
-			t.lose("grpc", "more than 4,096 streams on a connection")
-			return
+		fields := t.headers(ch.request, f)
+		if ch.streams[f.Stream] != nil {
+			return // trailers
+		}
+		if len(ch.streams) == maxStreams {
+			t.dropOldest(c, e.Time)
 		}
 		s := &stream{sent: e.Time, path: fields.Path, ref: fields.Ref}
 		ch.streams[f.Stream] = s
-		if k := t.stub(c.pid).byContext(t.context(e)); k != nil {
+		if k := t.stubAt(c.pid, e.Time).byContext(t.context(e)); k != nil {
 			t.open(c, s, k, "context", e)
 			return
 		}
@@ -205,7 +214,7 @@ func (s *stub) byContext(n *node) *started {
 
 // link finds the call of a stream by the head of its message.
 func (t *Tracker) link(c *outbound, s *stream, data []byte, e *event.Event) {
-	stub := t.stub(c.pid)
+	stub := t.stubAt(c.pid, e.Time)
 	if len(data) > grpcPrefix {
 		print := string(data[grpcPrefix:min(len(data), grpcPrefix+fingerprint)])
 		for i, k := range stub.started {
@@ -235,6 +244,7 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	}
 	if method == "" {
 		method = "unknown (joined midway)"
+		t.lose("grpc", "method not known: it is in a header table of which a part was not seen")
 	}
 	system := "grpc"
 	op := method
@@ -336,14 +346,14 @@ func (t *Tracker) frameReceived(c *outbound, e *event.Event, f event.Frame) {
 	s := ch.streams[f.Stream]
 	if s == nil {
 		if f.Type == http2.Headers {
-			decode(ch.response, f) // keeps the table right
+			t.headers(ch.response, f) // keeps the table right
 		}
 		return
 	}
 	failed := ""
 	switch f.Type {
 	case http2.Headers:
-		if status := decode(ch.response, f).GRPCStatus; status > 0 {
+		if status := t.headers(ch.response, f).GRPCStatus; status > 0 {
 			failed = "grpc-status " + strconv.Itoa(status)
 		}
 	case http2.RSTStream:

@@ -213,7 +213,7 @@ func TestGRPCLosses(t *testing.T) {
 		p.put(5, headers(2*i+1, query))
 	}
 	_, tr = play(t, p)
-	if loss(tr, "more than 4,096 streams on a connection") != 10 {
+	if loss(tr, "more than 4,096 streams on a connection") != maxStreams/2 {
 		t.Errorf("losses %v", tr.Losses())
 	}
 }

@@ -21,6 +21,7 @@ type inbound struct {
 	open        *live // the request being read or answered
 	queue       []*live
 	served      int
+	losses      int   // of both streams, counted so far
 	answerer    *node // whose context answered, where its making was not seen
 	keeper      *node // the one that answers all of its requests, where the server makes none for each
 	stalled     int64 // since when response bytes wait for the client; 0: they do not
@@ -34,8 +35,29 @@ func (t *Tracker) inbound(e *event.Event) *inbound {
 		c = &inbound{pid: e.PID, requests: http1.NewRequests(), responses: http1.NewResponses()}
 		t.in[e.Sock] = c
 	}
-	c.seen = e.Time
+	t.resume(c, e.Time)
 	return c
+}
+
+// resume notes a sign of life. Bytes that were moved since the last one may be among lost events:
+// then both streams look for a message's beginning.
+func (t *Tracker) resume(c *inbound, at int64) {
+	if c.seen != 0 && t.gaps.within(c.seen, at) {
+		c.requests.Miss()
+		c.responses.Miss()
+	}
+	c.seen = at
+	t.boundaries("inbound", boundaryLost, c.requests.Lost()+c.responses.Lost(), &c.losses)
+}
+
+const boundaryLost = "HTTP message boundary lost"
+
+// boundaries counts what the parsers of a connection lost since the last time.
+func (t *Tracker) boundaries(source, reason string, now int, told *int) {
+	if now > *told {
+		t.loseN(source, reason, uint64(now-*told))
+		*told = now
+	}
 }
 
 func (t *Tracker) onInboundConn(e *event.Event) {
@@ -95,6 +117,9 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	}
 	if c.open != nil && t.gaps.within(c.open.Read, e.Time) { // its answer may be among what was lost
 		t.abandon(c, c.open.lastSeen(), eventsLost)
+	}
+	if msg.HeaderTruncated && msg.RequestID == "" && msg.TraceParent == "" {
+		t.lose("inbound", "request head longer than what is captured: its id may be in the rest")
 	}
 	path, _, _ := strings.Cut(msg.Target, "?")
 	l := &live{conn: c}
@@ -334,9 +359,7 @@ func (t *Tracker) onInboundClose(e *event.Event) {
 		}
 	}
 	t.abandon(c, e.Time, "the connection was closed before the response ended")
-	if n := c.requests.Lost() + c.responses.Lost(); n > 0 {
-		t.loseN("inbound", "HTTP message boundary lost", uint64(n))
-	}
+	t.boundaries("inbound", boundaryLost, c.requests.Lost()+c.responses.Lost(), &c.losses)
 }
 
 // abandon hands out what is open on a connection as incomplete.

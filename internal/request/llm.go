@@ -153,3 +153,9 @@ func (b *llmBody) result() *LLM {
 	}
 	return &b.fact
 }
+
+func (b *llmBody) miss() {
+	if b.known {
+		b.response.Miss()
+	}
+}

@@ -52,6 +52,14 @@ func (t *Tracker) giveUp(c *outbound, at int64) {
 	t.giveBack(c, at, nil)
 }
 
+// trusted reports whether a context's request may be believed at a time. After a gap its address
+// may be another context's whose birth was lost; a request under way is marked then, one that was
+// answered is not.
+func (t *Tracker) trusted(n *node, at int64) bool {
+	l := n.owner()
+	return l == nil || !l.answered || !t.gaps.within(max(n.born, l.Last), at)
+}
+
 // unanswered ends a call whose answer was not seen.
 func (t *Tracker) unanswered(x *exchange, why string) {
 	if x.call == nil {

@@ -17,6 +17,7 @@ type outbound struct {
 	made      creation
 	opener    *live
 	seen      int64  // last sign of life
+	losses    int    // of the dialect, counted so far
 	shaken    bool   // used for something else than its handshake
 	taken     bool   // a call is out on it
 	user      *live  // its last caller's request; nil: of no request
@@ -51,6 +52,8 @@ type dialect interface {
 	// received returns the answers that end in this piece, in order.
 	received(p protocol.Piece) []answer
 	lost() int
+	// miss tells that transfers may be missing before the next one.
+	miss()
 }
 
 // begun is an operation that a piece starts.
@@ -67,6 +70,7 @@ type body interface {
 	sent(p protocol.Piece)
 	received(p protocol.Piece, at int64)
 	result() *LLM
+	miss() // transfers may be missing before the next one
 }
 
 // answer ends one of the awaited answers of the oldest exchange.
@@ -88,8 +92,31 @@ func (t *Tracker) outbound(e *event.Event) *outbound {
 		c = &outbound{id: e.Sock, pid: e.PID, midway: true, remote: netip.AddrPortFrom(netip.Addr{}, e.RPort)}
 		t.addOutbound(c)
 	}
-	c.seen = e.Time
+	t.resumeOutbound(c, e.Time)
 	return c
+}
+
+// resumeOutbound notes a sign of life. What was moved since the last one may be among lost events:
+// then the parsers look for a message's beginning, and what an HTTP/2 header table holds is not
+// known any more.
+func (t *Tracker) resumeOutbound(c *outbound, at int64) {
+	if c.seen != 0 && t.gaps.within(c.seen, at) {
+		if c.dialect != nil {
+			c.dialect.miss()
+		}
+		for _, x := range c.pending {
+			if x.body != nil {
+				x.body.miss()
+			}
+		}
+		if c.channel != nil {
+			t.missFrames(c, at, "answer in a gap of lost events")
+		}
+	}
+	c.seen = at
+	if c.dialect != nil {
+		t.boundaries("outbound", "message boundary lost", c.dialect.lost(), &c.losses)
+	}
 }
 
 func (t *Tracker) addOutbound(c *outbound) {
@@ -120,6 +147,9 @@ func (t *Tracker) leavePool(c *outbound, at int64) {
 }
 
 func (t *Tracker) onOutboundConn(e *event.Event) {
+	if old := t.out[e.Sock]; old != nil { // told twice
+		t.closeOutbound(old, e.Time, "connection closed without an answer")
+	}
 	_, remote := e.Addresses()
 	c := &outbound{id: e.Sock, pid: e.PID, remote: remote, midway: e.Has(event.Midway), seen: e.Time}
 	if !c.midway {
@@ -236,7 +266,14 @@ func (t *Tracker) context(e *event.Event) *node {
 
 // caller finds whose context is sending.
 func (t *Tracker) caller(th *thread, e *event.Event) (*node, *live, string) {
+	if e.Has(event.Stale) && e.Context != 0 {
+		t.lose("context", "address used again: whose call it is is not known")
+	}
 	if n := t.context(e); n != nil {
+		if !t.trusted(n, e.Time) {
+			t.lose("context", "address that may have been used again in a gap of lost events")
+			return nil, nil, ""
+		}
 		return n, n.owner(), "context"
 	}
 	if l := th.serving; l != nil && !th.isLoop && !th.async {
@@ -250,7 +287,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 	if c == nil || e.Len == 0 {
 		return
 	}
-	c.seen = e.Time
+	t.resumeOutbound(c, e.Time)
 	p := protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}
 	th := t.thread(e)
 	if len(c.pending) == 0 && th.isLoop { // whom it wakes is not known
@@ -388,8 +425,6 @@ func (t *Tracker) closeOutbound(c *outbound, at int64, why string) {
 		t.connection(c, at, Closed, nil)
 	}
 	if c.dialect != nil {
-		if n := c.dialect.lost(); n > 0 {
-			t.loseN("outbound", "message boundary lost", uint64(n))
-		}
+		t.boundaries("outbound", "message boundary lost", c.dialect.lost(), &c.losses)
 	}
 }

@@ -2,12 +2,10 @@ package request
 
 import (
 	"bufio"
-	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -220,36 +218,4 @@ func BenchmarkFeed(b *testing.B) {
 		b.ReportMetric(float64(len(events)), "events/op")
 		b.ReportMetric(float64(len(f.requests)), "requests/op")
 	}
-}
-
-// Whatever bytes a recorded stream holds, the heart does bounded work and every request is whole.
-func FuzzFeed(f *testing.F) {
-	for _, c := range captures {
-		var small bytes.Buffer
-		file, err := os.Open(filepath.Join("testdata", c.name+".events.gz"))
-		if err != nil {
-			f.Fatal(err)
-		}
-		z, err := gzip.NewReader(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		if _, err := io.CopyN(&small, z, 20_000); err != nil {
-			f.Fatal(err)
-		}
-		file.Close()
-		f.Add(small.Bytes(), c.late)
-	}
-	f.Fuzz(func(t *testing.T, b []byte, late bool) {
-		events, _ := event.ReadStream(bytes.NewReader(b))
-		got, tr := replay(events, late)
-		for i := range events {
-			tr.Gone(events[i].PID, events[i].Time)
-		}
-		for _, r := range got.requests {
-			if why := broken(r); why != "" {
-				t.Errorf("%s: %s", why, stages(r))
-			}
-		}
-	})
 }

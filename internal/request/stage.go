@@ -2,6 +2,7 @@ package request
 
 import (
 	"cmp"
+	"container/heap"
 	"slices"
 )
 
@@ -11,27 +12,33 @@ import (
 // answer arrives last (the critical path). Instants without a part are unexplained.
 // It returns the spans and the time of calls hidden behind another call.
 func sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
+	var now active
+	return now.sweep(start, last, parts)
+}
+
+func (a *active) sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
 	edges := make([]edge, 0, 2*len(parts))
+	swept := make([]sweptPart, len(parts))
 	for i := range parts {
-		p := &parts[i]
+		p := &swept[i]
+		p.part = &parts[i]
 		from, to := max(p.start, start), min(p.end, last)
 		if from < to {
 			edges = append(edges, edge{from, p, true}, edge{to, p, false})
 		}
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
-	var now active
 	at := start
 	for i := 0; i < len(edges); {
 		t := edges[i].at
-		spans = now.span(spans, at, t)
-		overlap += int64(max(0, now.n[upstream]-1)) * (t - at)
+		spans = a.span(spans, at, t)
+		overlap += int64(max(0, a.n[upstream]-1)) * (t - at)
 		for ; i < len(edges) && edges[i].at == t; i++ {
-			now.apply(edges[i])
+			a.apply(edges[i])
 		}
 		at = t
 	}
-	return now.span(spans, at, last), overlap
+	return a.span(spans, at, last), overlap
 }
 
 // exact reports whether spans are disjoint and ascending, without a gap from start to last: whether
@@ -50,33 +57,66 @@ func exact(spans []Span, start, last int64) bool {
 
 type edge struct {
 	at    int64
-	part  *part
+	part  *sweptPart
 	begin bool
+}
+
+// sweptPart is a part as the sweep sees it.
+type sweptPart struct {
+	*part
+	rank int  // in the order in which they begin
+	over bool // the sweep has passed it
 }
 
 // active counts the parts that hold at the sweep's position.
 type active struct {
-	n     [unexplained + 1]int
-	peers [unexplained + 1][]*part // of the stages that have one
+	n      [unexplained + 1]int
+	peers  [unexplained + 1]rivals // of the stages that have one
+	looked int                     // parts looked at, to hold the work to its bound
 }
 
 func hasPeer(stage uint8) bool { return stage == poolWait || stage == connect || stage == upstream }
 
 func (a *active) apply(e edge) {
 	s := e.part.stage
-	if e.begin {
-		a.n[s]++
-		if hasPeer(s) {
-			a.peers[s] = append(a.peers[s], e.part)
-		}
+	if !e.begin {
+		a.n[s]--
+		e.part.over = true
 		return
 	}
-	a.n[s]--
+	a.n[s]++
 	if hasPeer(s) {
-		if i := slices.Index(a.peers[s], e.part); i >= 0 {
-			a.peers[s] = slices.Delete(a.peers[s], i, i+1)
-		}
+		e.part.rank = a.looked
+		heap.Push(&a.peers[s], e.part)
+		a.looked++
 	}
+}
+
+// critical is the part of a stage whose call is answered last, else the one that ends last.
+func (a *active) critical(stage uint8) *sweptPart {
+	r := &a.peers[stage]
+	for (*r)[0].over {
+		heap.Pop(r)
+		a.looked++
+	}
+	return (*r)[0]
+}
+
+// rivals is a heap of parts, the critical one first. A part that is over leaves it when it comes
+// first, so that a request with thousands of parallel calls costs little more than one with few.
+type rivals []*sweptPart
+
+func (r rivals) Len() int { return len(r) }
+func (r rivals) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(r[j].finish(), r[i].finish()), cmp.Compare(r[i].rank, r[j].rank)) < 0
+}
+func (r rivals) Swap(i, j int) { r[i], r[j] = r[j], r[i] }
+func (r *rivals) Push(x any)   { *r = append(*r, x.(*sweptPart)) }
+func (r *rivals) Pop() any {
+	o := *r
+	p := o[len(o)-1]
+	*r = o[:len(o)-1]
+	return p
 }
 
 // span appends the interval, joined with the one before where nothing changed.
@@ -93,7 +133,7 @@ func (a *active) span(spans []Span, from, to int64) []Span {
 	}
 	peer := ""
 	if hasPeer(stage) {
-		peer = critical(a.peers[stage]).peer
+		peer = a.critical(stage).peer
 	}
 	name := Stages[stage]
 	if k := len(spans); k > 0 && spans[k-1].Stage == name && spans[k-1].Peer == peer {
@@ -101,17 +141,6 @@ func (a *active) span(spans []Span, from, to int64) []Span {
 		return spans
 	}
 	return append(spans, Span{name, peer, from, to})
-}
-
-// critical is the part whose call is answered last, else the one that ends last.
-func critical(parts []*part) *part {
-	best := parts[0]
-	for _, p := range parts[1:] {
-		if p.finish() > best.finish() {
-			best = p
-		}
-	}
-	return best
 }
 
 func (p *part) finish() int64 {

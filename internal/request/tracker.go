@@ -218,17 +218,13 @@ func (t *Tracker) turnTo(to Step) {
 
 // Gone forgets a process that has ended; its open requests are handed out incomplete.
 func (t *Tracker) Gone(pid uint32, at int64) {
-	for _, id := range sorted(t.in) {
-		if t.in[id].pid == pid {
-			t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid, Flags: event.Inbound})
-			t.onInboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
-		}
+	for _, id := range sortedBy(t.in, func(c *inbound) bool { return c.pid == pid }) {
+		t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid, Flags: event.Inbound})
+		t.onInboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
 	}
-	for _, id := range sorted(t.out) {
-		if c := t.out[id]; c.pid == pid {
-			t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
-			t.closeOutbound(c, at, "its process ended")
-		}
+	for _, id := range sortedBy(t.out, func(c *outbound) bool { return c.pid == pid }) {
+		t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
+		t.closeOutbound(t.out[id], at, "its process ended")
 	}
 	for tid, th := range t.threads {
 		if th.pid == pid {

@@ -22,7 +22,12 @@ func (t *Tracker) waited(n *node, th *thread, freed, at int64) (from, to int64) 
 	}
 	until := at
 	for depth := 0; n != nil && depth < maxDepth; depth++ {
-		if from, to = suspendedOver(n, freed, until); to > 0 {
+		left := maxLook
+		if from, to = suspendedOver(n, freed, until, &left); left == 0 {
+			t.lose("heart", "wait not judged: too many contexts and steps to look at")
+			return 0, 0
+		}
+		if to > 0 {
 			return from, to
 		}
 		if n.live != nil || n.born == 0 {
@@ -44,14 +49,20 @@ func blockedOver(th *thread, freed int64) (from, to int64) {
 	return 0, 0
 }
 
+// maxLook bounds how many steps, and contexts without one, a wait is judged by: a request may have made
+// thousands of contexts.
+const maxLook = 8192
+
 // suspendedOver looks for the suspension of n and of what it made that holds the release.
-func suspendedOver(n *node, freed, until int64) (from, to int64) {
+func suspendedOver(n *node, freed, until int64, left *int) (from, to int64) {
 	want := n.wants()
 	if freed < want || freed > until {
 		return 0, 0
 	}
 	var runs []step
-	collect(n, want, until, 0, &runs)
+	if collect(n, want, until, 0, left, &runs); *left == 0 {
+		return 0, 0
+	}
 	slices.SortFunc(runs, inOrder)
 	var span int64 // begin of the run of suspensions under way
 	var last step
@@ -103,7 +114,8 @@ func (n *node) wants() int64 {
 }
 
 // collect gathers the steps of n and of the contexts made by it that touch [from, until].
-func collect(n *node, from, until int64, depth int, out *[]step) {
+func collect(n *node, from, until int64, depth int, left *int, out *[]step) {
+	before := len(*out)
 	for i := len(n.steps) - 1; i >= 0; i-- {
 		s := n.steps[i]
 		if s.end != 0 && s.end < from {
@@ -117,10 +129,11 @@ func collect(n *node, from, until int64, depth int, out *[]step) {
 		}
 		*out = append(*out, s)
 	}
-	if depth == maxDepth {
+	*left = max(0, *left-1-len(*out)+before)
+	if depth == maxDepth || *left == 0 {
 		return
 	}
 	for _, k := range n.kids {
-		collect(k, from, until, depth+1, out)
+		collect(k, from, until, depth+1, left, out)
 	}
 }

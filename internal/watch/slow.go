@@ -249,6 +249,9 @@ func (w *Watcher) losses() []recording.Loss {
 	out = append(out,
 		recording.Loss{Source: "heart", Reason: "event came too late to be put in order", Count: w.sequence.Late},
 		recording.Loss{Source: "heart", Reason: "call that belongs to no request", Count: w.tracker.Orphans()})
+	if w.joiner != nil {
+		out = append(out, recording.Loss{Source: "stacks", Reason: "labelled before its endpoint could be known", Count: w.joiner.Early()})
+	}
 	w.mu.Unlock()
 	if w.sampling() {
 		for reason, n := range w.sampler.Load().Lost() {

@@ -77,6 +77,14 @@ func (c *Client) Feed(p protocol.Piece) []Message {
 	return c.out
 }
 
+// Miss tells that transfers may be missing before the next one.
+func (c *Client) Miss() {
+	if c.phase != joining {
+		c.phase = talking
+	}
+	c.miss()
+}
+
 // magic opens every Bolt connection.
 const magic = "\x60\x60\xB0\x17"
 

@@ -32,6 +32,13 @@ func (f *framer) lose() {
 	f.reset()
 }
 
+// miss tells that transfers may be missing before the next one.
+func (f *framer) miss() {
+	if !f.lost {
+		f.lose()
+	}
+}
+
 func (f *framer) reset() {
 	clear(f.kept[:f.n])
 	f.sizes, f.left, f.total, f.n, f.holes = 0, 0, 0, 0, false

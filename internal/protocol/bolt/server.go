@@ -39,6 +39,14 @@ func (s *Server) Feed(p protocol.Piece) []Message {
 	return s.out
 }
 
+// Miss tells that transfers may be missing before the next one.
+func (s *Server) Miss() {
+	if s.phase != joining {
+		s.phase = talking
+	}
+	s.miss()
+}
+
 // maxVersions bounds a manifest; Neo4j's has three.
 const maxVersions = 64
 

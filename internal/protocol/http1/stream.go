@@ -85,6 +85,15 @@ func (s *Stream) Feed(p protocol.Piece) []Event {
 	return s.events
 }
 
+// Miss tells that transfers may be missing before the next one. Between messages that does no
+// harm; a body whose end is the connection's goes on.
+func (s *Stream) Miss() {
+	switch s.state {
+	case head, length, chunks:
+		s.lose()
+	}
+}
+
 // Close tells that the direction is closed; a body without length ends so.
 func (s *Stream) Close() []Event {
 	s.events = s.events[:0]

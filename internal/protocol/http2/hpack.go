@@ -98,6 +98,9 @@ func (d *Decoder) Decode(block []byte, truncated bool) Fields {
 	return f
 }
 
+// Miss tells that blocks may be missing before the next one.
+func (d *Decoder) Miss() { d.giveUp() }
+
 // giveUp empties the table after bytes that were not seen.
 func (d *Decoder) giveUp() {
 	clear(d.table)

@@ -69,6 +69,12 @@ func (r *Reader) Feed(p protocol.Piece, visit func(Line)) {
 	}
 }
 
+// Miss tells that transfers may be missing before the next one, and calls visit with what is held.
+func (r *Reader) Miss(visit func(Line)) {
+	r.gap(1, visit)
+	r.framing, r.body = undecided, chunked.Follower{}
+}
+
 func (r *Reader) gap(n int, visit func(Line)) {
 	r.losses++
 	if r.framing == inChunks {

@@ -36,6 +36,9 @@ func (r *Response) Feed(p protocol.Piece) Delta {
 	return r.delta
 }
 
+// Miss tells that transfers may be missing before the next one: counts by chunks are too low then.
+func (r *Response) Miss() { r.lines.Miss(r.line) }
+
 // Usage is the number of input and output tokens. fromProtocol tells that the server said so;
 // else output is the number of chunks that carried output and were seen, and input is 0.
 // An answer in one JSON text without a line end is complete only when the last transfer was fed.

@@ -22,6 +22,13 @@ func (s *scanner) lose() {
 	s.n, s.skip = 0, 0
 }
 
+// Miss tells that transfers may be missing before the next one.
+func (s *scanner) Miss() {
+	if !s.lost {
+		s.lose()
+	}
+}
+
 // cut takes a line off the front of b, without its line end. Of a line longer than the buffer
 // that spans pieces only the beginning is returned. ok is false where the line is not complete.
 func (s *scanner) cut(b []byte) (line, rest []byte, ok bool) {

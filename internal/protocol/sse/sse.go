@@ -69,10 +69,11 @@ func (s *Stream) line(l lines.Line) {
 	}
 	switch string(name) {
 	case "data":
-		if s.many {
+		room := MaxData - (len(s.data) - s.from)
+		if s.many && room > 0 {
 			s.data = append(s.data, '\n')
+			room--
 		}
-		room := max(0, MaxData-(len(s.data)-s.from))
 		s.cut = s.cut || len(value) > room || !l.ToEnd
 		s.data = append(s.data, value[:min(room, len(value))]...)
 		s.some, s.many = true, true

@@ -94,6 +94,10 @@ func (s *second) absorb(o *second) {
 // call finds or adds the calls of a peer and operation.
 func (e *endpoint) call(key [2]string) *recording.Call {
 	c := e.calls[key]
+	if c == nil && len(e.calls) >= maxOperations {
+		key[1] = other
+		c = e.calls[key]
+	}
 	if c == nil {
 		c = &recording.Call{Peer: key[0], Operation: key[1]}
 		e.calls[key] = c

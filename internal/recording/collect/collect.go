@@ -81,6 +81,13 @@ type second struct {
 // maxTicks bounds the timeline: 6 hours; later seconds are in the figures, not in the timeline.
 const maxTicks = 6 * 3600
 
+// Names that come from the wire are bounded; what goes beyond is counted together as other.
+const (
+	maxOperations = 64 // of one endpoint
+	maxModels     = 32 // of one endpoint
+	other         = "_other"
+)
+
 // New begins at a time; pools are those that are open then, nil for none.
 func New(begin int64, pools *pool.Pools) *Collector {
 	if pools == nil {
@@ -206,7 +213,11 @@ func (e *endpoint) addLLM(k *request.Call) {
 	f := e.llm()
 	f.Streams++
 	f.Operation = m.Operation
-	e.models[m.Model] = true
+	if len(e.models) < maxModels || e.models[m.Model] {
+		e.models[m.Model] = true
+	} else {
+		e.models[other] = true
+	}
 	f.InputTokens += int64(m.InputTokens)
 	f.OutputTokens += int64(m.OutputTokens)
 	if !m.FromProtocol {
