@@ -55,13 +55,8 @@ func checkEnd(t *testing.T, got *facts, tr *Tracker, events []event.Event) {
 			t.Errorf("%s: %s", why, stages(r))
 		}
 	}
-	if len(tr.threads)+len(tr.grpc)+len(tr.in)+len(tr.out)+len(tr.pools) > 0 {
-		t.Errorf("left when all processes had ended: %d threads, %d stubs, %d and %d connections, %d pools", len(tr.threads), len(tr.grpc), len(tr.in), len(tr.out), len(tr.pools))
-	}
-	for e, n := range tr.Active() {
-		if n != 0 {
-			t.Errorf("%d requests of %s count as under way when all processes had ended", n, e)
-		}
+	if err := idle(tr); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -124,7 +119,7 @@ func FuzzScript(f *testing.F) {
 				lost = lost[1:]
 			}
 			if events[i].Type == 17 {
-				tr.Steps(events[i].Flags == 0)
+				tr.Turn(Step(events[i].Flags%3), events[i].Time)
 				continue
 			}
 			tr.Feed(&events[i])

@@ -109,6 +109,7 @@ func newest(c *inbound) *live {
 func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	msg := m.Message
 	if msg.UserAgent == protocol.AgentName || msg.Proto == "HTTP/2.0" {
+		t.abandon(c, e.Time, "the connection went over to another protocol")
 		c.ignore = true
 		if msg.Proto == "HTTP/2.0" {
 			t.lose("inbound", "HTTP/2 connection: not followed yet")
@@ -351,6 +352,7 @@ func (t *Tracker) onInboundClose(e *event.Event) {
 	}
 	delete(t.in, e.Sock)
 	if c.ignore {
+		t.abandon(c, e.Time, "the connection went over to another protocol")
 		return
 	}
 	for _, m := range c.responses.Close() {

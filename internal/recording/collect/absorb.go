@@ -76,7 +76,7 @@ func (e *endpoint) absorbLLM(o *endpoint) {
 		f.TokensFrom = g.TokensFrom
 	}
 	for name := range o.models {
-		e.models[name] = true
+		e.model(name)
 	}
 }
 
@@ -103,6 +103,13 @@ func (e *endpoint) call(key [2]string) *recording.Call {
 		e.calls[key] = c
 	}
 	return c
+}
+
+func (e *endpoint) model(name string) {
+	if len(e.models) >= maxModels && !e.models[name] {
+		name = other
+	}
+	e.models[name] = true
 }
 
 const fromProtocol = "protocol"

@@ -213,11 +213,7 @@ func (e *endpoint) addLLM(k *request.Call) {
 	f := e.llm()
 	f.Streams++
 	f.Operation = m.Operation
-	if len(e.models) < maxModels || e.models[m.Model] {
-		e.models[m.Model] = true
-	} else {
-		e.models[other] = true
-	}
+	e.model(m.Model)
 	f.InputTokens += int64(m.InputTokens)
 	f.OutputTokens += int64(m.OutputTokens)
 	if !m.FromProtocol {
