@@ -65,6 +65,8 @@ func MeasureCost(ctx context.Context, dir string, load Workload, blocks int, win
 	if err != nil {
 		return nil, err
 	}
+	steps := load.Steps
+	window *= time.Duration(max(1, load.Windows))
 	s := NewStand(dir)
 	defer s.Close()
 	b := &bench{stand: s, pid: load.PID, addr: load.Address, window: window, startups: map[string][]float64{}, lost: map[string]uint64{}}
@@ -83,22 +85,22 @@ func MeasureCost(ctx context.Context, dir string, load Workload, blocks int, win
 	}
 	out.Rate = load.Share * fastest
 	progress("%s: %s, %.0f requests/s without the agent", load.Name, out.Target, fastest)
-	samples := make([][]sample, len(Steps))
+	samples := make([][]sample, len(steps))
 	for block := range blocks {
-		for i := range 2 * len(Steps) {
-			step := min(i, 2*len(Steps)-1-i)
-			if err := b.move(Steps[step]); err != nil {
+		for i := range 2 * len(steps) {
+			step := min(i, 2*len(steps)-1-i)
+			if err := b.move(steps[step]); err != nil {
 				return nil, err
 			}
 			x, err := b.measure(ctx)
 			if err != nil {
-				return nil, fmt.Errorf("%s, %s: %w", load.Name, Steps[step].Name, err)
+				return nil, fmt.Errorf("%s, %s: %w", load.Name, steps[step].Name, err)
 			}
 			samples[step] = append(samples[step], x)
 		}
-		progress("%s: block %d of %d, off %.1f µs, full %.1f µs a request", load.Name, block+1, blocks, 1e6*samples[0][2*block].CPU, 1e6*samples[len(Steps)-2][2*block].CPU)
+		progress("%s: block %d of %d, off %.1f µs, %s %.1f µs a request", load.Name, block+1, blocks, 1e6*samples[0][2*block].CPU, steps[len(steps)-1].Name, 1e6*samples[len(steps)-1][2*block].CPU)
 	}
-	for i, step := range Steps {
+	for i, step := range steps {
 		out.Steps = append(out.Steps, stepCost(step.Name, samples[0], samples[i]))
 	}
 	out.Seen, out.Sent, out.Lost = b.seen[0], b.seen[1], b.lost

@@ -14,7 +14,8 @@ type Step struct {
 	On        bool
 	Precision kernel.Precision
 	CPUHz     int
-	Neighbour bool // instead of an agent, a process that has nothing to do with the target
+	Budget    float64 // share of the target's CPU that the governor keeps; 0: the precision stays
+	Neighbour bool    // instead of an agent, a process that has nothing to do with the target
 }
 
 // Steps are compared with the first, off. "off again" is what a difference of nothing looks
@@ -29,6 +30,13 @@ var Steps = []Step{
 	{Name: "default (full, stacks at 97 Hz)", On: true, Precision: kernel.Full, CPUHz: 97},
 }
 
+// AsRun compares what "agent run" does without flags.
+var AsRun = []Step{
+	{Name: "off"},
+	{Name: "off again"},
+	{Name: "agent run (budget 2 %, stacks at 97 Hz)", On: true, Precision: kernel.Full, CPUHz: 97, Budget: 0.02},
+}
+
 // Workload is what a target gets to do while the steps are compared.
 type Workload struct {
 	Name     string
@@ -38,6 +46,8 @@ type Workload struct {
 	Wires    func(host string) [][]byte
 	Conns    int
 	Share    float64 // of the fastest rate; 0: as fast as it can
+	Steps    []Step  // the first is off
+	Windows  int     // as long as others' windows; 0: one
 }
 
 // sample is one window.
@@ -71,7 +81,7 @@ const warm = 200 * time.Millisecond
 
 // move brings the agent to a step.
 func (b *bench) move(to Step) error {
-	if b.agent != nil && (!to.On || b.agent.CPUHz != to.CPUHz) {
+	if b.agent != nil && (!to.On || b.agent.CPUHz != to.CPUHz || b.agent.Budget != to.Budget) {
 		if err := b.leave(); err != nil {
 			return err
 		}
@@ -89,7 +99,7 @@ func (b *bench) move(to Step) error {
 		return nil
 	}
 	if b.agent == nil {
-		a, err := b.stand.StartAgent(AgentSettings{Target: b.addr, Precision: to.Precision, CPUHz: to.CPUHz})
+		a, err := b.stand.StartAgent(AgentSettings{Target: b.addr, Precision: to.Precision, CPUHz: to.CPUHz, Budget: to.Budget})
 		if err != nil {
 			return err
 		}
