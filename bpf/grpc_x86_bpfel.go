@@ -32,6 +32,8 @@ type GRPCTarget struct {
 	GrpcTuple   uint32
 	TaskContext uint32
 	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
 }
 
 type GRPCThread struct {

@@ -32,6 +32,8 @@ type PythonTarget struct {
 	GrpcTuple   uint32
 	TaskContext uint32
 	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
 }
 
 type PythonThread struct {

@@ -151,7 +151,8 @@ const (
 	SocketProgramPROGRAM_TLS_READ     SocketProgram = 10
 	SocketProgramPROGRAM_TLS_WRITE    SocketProgram = 11
 	SocketProgramPROGRAM_TLS_SESSION  SocketProgram = 12
-	SocketProgramPROGRAM_MAX          SocketProgram = 13
+	SocketProgramPROGRAM_QUEUED       SocketProgram = 13
+	SocketProgramPROGRAM_MAX          SocketProgram = 14
 )
 
 type SocketRuns struct {
@@ -230,6 +231,8 @@ type SocketTarget struct {
 	GrpcTuple   uint32
 	TaskContext uint32
 	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
 }
 
 type SocketThread struct {
@@ -260,8 +263,10 @@ const (
 	SocketMapTargets         = "targets"
 	SocketMapTasks           = "tasks"
 	SocketMapThreads         = "threads"
+	SocketMapWriters         = "writers"
 	SocketProgAccepted       = "accepted"
 	SocketProgDataReady      = "data_ready"
+	SocketProgQueued         = "queued"
 	SocketProgSetState       = "set_state"
 	SocketProgSockRecv       = "sock_recv"
 	SocketProgSockSend       = "sock_send"
@@ -319,6 +324,7 @@ type SocketSpecs struct {
 type SocketProgramSpecs struct {
 	Accepted  *ebpf.ProgramSpec `ebpf:"accepted"`
 	DataReady *ebpf.ProgramSpec `ebpf:"data_ready"`
+	Queued    *ebpf.ProgramSpec `ebpf:"queued"`
 	SetState  *ebpf.ProgramSpec `ebpf:"set_state"`
 	SockRecv  *ebpf.ProgramSpec `ebpf:"sock_recv"`
 	SockSend  *ebpf.ProgramSpec `ebpf:"sock_send"`
@@ -340,6 +346,7 @@ type SocketMapSpecs struct {
 	Targets    *ebpf.MapSpec `ebpf:"targets"`
 	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
 	Threads    *ebpf.MapSpec `ebpf:"threads"`
+	Writers    *ebpf.MapSpec `ebpf:"writers"`
 }
 
 // SocketVariableSpecs contains global variables before they are loaded into the kernel.
@@ -388,6 +395,7 @@ type SocketMaps struct {
 	Targets    *ebpf.Map `ebpf:"targets"`
 	Tasks      *ebpf.Map `ebpf:"tasks"`
 	Threads    *ebpf.Map `ebpf:"threads"`
+	Writers    *ebpf.Map `ebpf:"writers"`
 }
 
 func (m *SocketMaps) Close() error {
@@ -404,6 +412,7 @@ func (m *SocketMaps) Close() error {
 		m.Targets,
 		m.Tasks,
 		m.Threads,
+		m.Writers,
 	)
 }
 
@@ -427,6 +436,7 @@ type SocketVariables struct {
 type SocketPrograms struct {
 	Accepted  *ebpf.Program `ebpf:"accepted"`
 	DataReady *ebpf.Program `ebpf:"data_ready"`
+	Queued    *ebpf.Program `ebpf:"queued"`
 	SetState  *ebpf.Program `ebpf:"set_state"`
 	SockRecv  *ebpf.Program `ebpf:"sock_recv"`
 	SockSend  *ebpf.Program `ebpf:"sock_send"`
@@ -436,6 +446,7 @@ func (p *SocketPrograms) Close() error {
 	return _SocketClose(
 		p.Accepted,
 		p.DataReady,
+		p.Queued,
 		p.SetState,
 		p.SockRecv,
 		p.SockSend,

@@ -155,6 +155,8 @@ type TLSTarget struct {
 	GrpcTuple   uint32
 	TaskContext uint32
 	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
 }
 
 type TLSThread struct {

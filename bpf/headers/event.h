@@ -68,6 +68,7 @@ enum program {
 	PROGRAM_TLS_READ,
 	PROGRAM_TLS_WRITE,
 	PROGRAM_TLS_SESSION,
+	PROGRAM_QUEUED,
 	PROGRAM_MAX,
 };
 
@@ -104,5 +105,6 @@ struct target {
 	u32 grpc_tuple; /* cygrpc's methods take a tuple (METH_VARARGS) */
 	u32 task_context; /* offset of a task's context */
 	u32 by_task;	/* BY_TASK_… */
+	u32 uv_handle, uv_fd; /* of a uvloop that queues its writes; 0: it does not */
 };
 #endif

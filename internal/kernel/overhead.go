@@ -90,6 +90,7 @@ var programs = map[bpf.SocketProgram]program{
 	bpf.SocketProgramPROGRAM_TLS_READ:     {"tls_read", 1}, // its entry and its return: the trap at entry serves both
 	bpf.SocketProgramPROGRAM_TLS_WRITE:    {"tls_write", 1},
 	bpf.SocketProgramPROGRAM_TLS_SESSION:  {"tls_session", 1},
+	bpf.SocketProgramPROGRAM_QUEUED:       {"queued_write", 1},
 }
 
 // Cost is the CPU that the hooks added to the target since Load, in seconds: run time of the

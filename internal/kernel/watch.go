@@ -119,6 +119,9 @@ func trapHooks(py *target.Python) []trapHook {
 	for i := range py.Epoll {
 		out = append(out, trapHook{name: "event_loop", program: "loop", at: &py.Epoll[i], steps: []Precision{Full}})
 	}
+	for i := range py.UVWrite {
+		out = append(out, trapHook{"queued_write", "queued", &py.UVWrite[i], false, linked})
+	}
 	if g := py.GRPC; g != nil {
 		for _, p := range []struct {
 			at      *target.Probe
@@ -166,6 +169,9 @@ func describe(python *target.Python, p Precision) (value bpf.SocketTarget) {
 	}
 	if python.GRPC != nil && python.GRPC.VarArgs {
 		value.GrpcTuple = 1
+	}
+	if p != Sockets && len(python.UVWrite) > 0 {
+		value.UvHandle, value.UvFd = python.UVHandleOffset, python.UVFdOffset
 	}
 	switch {
 	case python.Task == nil || p == Sockets:

@@ -87,7 +87,9 @@ func (p *Python) findLoop(pid int, maps []mapping) {
 	if !queuesWrites(v) {
 		return
 	}
-	stream := l.findMethods("write", "writelines", "is_reading", "pause_reading")
+	stream := l.findTable("write", func(t map[string]method) bool { // the transport of TLS has them too, and more
+		return holdsAll(t, []string{"writelines", "is_reading", "pause_reading"}) && !holdsAll(t, []string{"get_extra_info"})
+	})
 	p.UVWrite = add(p.UVWrite, l.probe("UVStream.write", stream["write"].address, 0))
 	p.UVWrite = add(p.UVWrite, l.probe("UVStream.writelines", stream["writelines"].address, 0))
 	if len(p.UVWrite) == 0 {

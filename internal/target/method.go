@@ -59,13 +59,18 @@ func isIdentifier(s string) bool {
 // findMethods looks through the writable data for a PyMethodDef table that holds every one of
 // names, which is how functions of a stripped extension module are found; nil when there is none.
 func (m *image) findMethods(names ...string) map[string]method {
+	return m.findTable(names[0], func(table map[string]method) bool { return holdsAll(table, names) })
+}
+
+// findTable is findMethods with another test than the names; one of them is needed to look for.
+func (m *image) findTable(name string, accept func(map[string]method) bool) map[string]method {
 	for _, s := range m.segments {
 		if !s.writable {
 			continue
 		}
 		for at := (s.address + 7) &^ 7; at+methodSize <= s.address+s.size; at += 8 {
 			p := m.pointer(at)
-			if p == 0 || m.text(p) != names[0] {
+			if p == 0 || m.text(p) != name {
 				continue
 			}
 			if _, _, ok := m.methodAt(at); !ok {
@@ -78,7 +83,7 @@ func (m *image) findMethods(names ...string) map[string]method {
 				}
 				first -= methodSize
 			}
-			if table := m.methodsAt(first); holdsAll(table, names) {
+			if table := m.methodsAt(first); accept(table) {
 				return table
 			}
 		}
