@@ -36,7 +36,7 @@ var requirements = []string{"fastapi==0.165.0", "uvicorn[standard]==0.54.0", "re
 var calls = map[string]int{"/health": 0, "/items/1": 2, "/hold": 1, "/sleep": 2, "/gather": 3, "/stream": 0, "/thread": 0}
 
 // venv returns the Python of a virtual environment with the target's packages, made where it is
-// missing: RAGSCOPE_TEST_VENV, else ragscope/test-venv in the user's cache.
+// missing: RAGSCOPE_TEST_VENV, else ragscope/test-venv-watch in the user's cache.
 func venv(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("RAGSCOPE_TEST_VENV")
@@ -45,7 +45,7 @@ func venv(t *testing.T) string {
 		if err != nil {
 			t.Skipf("SKIPPED: NOT TESTED END TO END: %v", err)
 		}
-		dir = filepath.Join(cache, "ragscope", "test-venv")
+		dir = filepath.Join(cache, "ragscope", "test-venv-watch")
 	}
 	python, stamp := filepath.Join(dir, "bin", "python"), filepath.Join(dir, "ready")
 	want := strings.Join(requirements, "\n")
@@ -65,6 +65,21 @@ func venv(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return python
+}
+
+// queueing is the environment in which Python finds a uvloop that queues its writes to the end of the loop's turn.
+func queueing(t *testing.T, python string) []string {
+	t.Helper()
+	dir := filepath.Join(filepath.Dir(filepath.Dir(python)), "uvloop-0.21")
+	env := append(os.Environ(), "PYTHONPATH="+dir)
+	check := exec.Command(python, "-c", "import uvloop; assert uvloop.__version__ == '0.21.0'")
+	if check.Env = env; check.Run() != nil {
+		install := exec.Command(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target", dir, "uvloop==0.21.0")
+		if out, err := install.CombinedOutput(); err != nil {
+			t.Skipf("SKIPPED: QUEUED WRITES ARE NOT TESTED: %v\n%s", err, out)
+		}
+	}
+	return env[len(env)-1:]
 }
 
 func freePort(t *testing.T) int {
@@ -137,11 +152,11 @@ type app struct {
 	url, truth string
 }
 
-func startApp(t *testing.T, python string, args ...string) app {
+func startApp(t *testing.T, python string, env []string, args ...string) app {
 	t.Helper()
 	port, redis := freePort(t), startRedis(t)
 	a := app{url: fmt.Sprintf("http://127.0.0.1:%d", port), truth: filepath.Join(t.TempDir(), "truth")}
-	env := []string{"TRUTH=" + a.truth, fmt.Sprintf("REDIS_PORT=%d", redis), "POOL=2", "PYTHONDONTWRITEBYTECODE=1"}
+	env = append(env, "TRUTH="+a.truth, fmt.Sprintf("REDIS_PORT=%d", redis), "POOL=2", "PYTHONDONTWRITEBYTECODE=1")
 	start(t, "testdata", env, python, append([]string{"-m", "uvicorn", "app:app", "--port", fmt.Sprint(port), "--log-level", "warning"}, args...)...)
 	waitUntil(t, "uvicorn", func() bool {
 		r, err := http.Get(a.url + "/health")
@@ -303,9 +318,15 @@ func TestEndToEnd(t *testing.T) {
 		t.Skip("SKIPPED: NOT TESTED END TO END: run the tests as root")
 	}
 	python := venv(t)
-	for name, args := range map[string][]string{"uvloop": nil, "asyncio and h11": {"--loop", "asyncio", "--http", "h11"}} {
+	for name, args := range map[string][]string{
+		"uvloop": nil, "uvloop that queues its writes": nil, "asyncio and h11": {"--loop", "asyncio", "--http", "h11"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			a := startApp(t, python, args...)
+			var env []string
+			if strings.Contains(name, "queues") {
+				env = queueing(t, python)
+			}
+			a := startApp(t, python, env, args...)
 			a.drive(t, "warm", 14) // fills the pool: making a connection is no wait for one
 			w := attach(t, a, kernel.Full)
 			var opened struct{ ID string }
@@ -328,7 +349,7 @@ func TestEndToEndLinked(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: NOT TESTED END TO END: run the tests as root")
 	}
-	a := startApp(t, venv(t))
+	a := startApp(t, venv(t), nil)
 	a.drive(t, "warm", 14)
 	w := attach(t, a, kernel.Linked)
 	sent := a.drive(t, "r", 280)
