@@ -43,17 +43,6 @@ struct {
 	__type(value, struct conn);
 } conns SEC(".maps");
 
-/*
- * uvloop 0.17 to 0.22 writes at the end of the loop's turn, in a context that is nobody's: the context of the writer is
- * kept here from UVStream.write until then, by socket cookie. 4,096 sockets written to within one turn.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, u64);
-	__type(value, u64);
-} writers SEC(".maps");
-
 struct addresses {
 	u8 local[16], remote[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
@@ -138,14 +127,6 @@ static __always_inline void transfer(struct target *c, struct sock *sk, int n, b
 	t = this_thread();
 	settle(c, t);
 	context = current_context(c, t);
-	if (sent && c->uv_handle) {
-		u64 *writer = bpf_map_lookup_elem(&writers, &k->cookie);
-
-		if (writer) {
-			context = *writer;
-			bpf_map_delete_elem(&writers, &k->cookie);
-		}
-	}
 	if (!k->known)
 		announce(k, sk, context, 1, now);
 	arrive = k->arrive;
@@ -312,28 +293,34 @@ int accepted(struct pt_regs *regs)
 	return spent(t);
 }
 
-/* UVStream.write(self, …): self's libuv handle has the file descriptor. */
+/*
+ * uvloop 0.17 to 0.22 sends at the end of the loop's turn, in a context that is nobody's. UVStream.write(self, …) is
+ * where the writer's is current; self's libuv handle has the file descriptor.
+ */
 SEC("uprobe")
 int queued(struct pt_regs *regs)
 {
 	struct target *c = current_target();
 	struct thread *th;
+	struct event *e;
 	struct sock *sk;
 	struct timing t;
-	u64 context, cookie;
+	u64 context;
 
 	if (!c || !c->uv_handle)
 		return 0;
 	t = timed(PROGRAM_QUEUED);
 	sk = sock_of((int)user_u64(user_u64(PT_REGS_PARM1(regs) + c->uv_handle) + c->uv_fd));
-	if (!sk)
-		return 0;
 	th = this_thread();
 	settle(c, th);
 	context = current_context(c, th);
-	cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (cookie && context > 1)
-		bpf_map_update_elem(&writers, &cookie, &context, BPF_ANY);
+	e = sk && context > 1 ? reserve(EVENT_QUEUED, t.start) : 0;
+	if (!e)
+		return 0;
+	e->sock = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	e->context = context;
+	e->flags = stale(c, context) ? FLAG_STALE : 0;
+	submit(e);
 	return spent(t);
 }
 

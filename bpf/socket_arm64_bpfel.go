@@ -127,6 +127,7 @@ const (
 	SocketEventTypeEVENT_GRPC_CALL  SocketEventType = 14
 	SocketEventTypeEVENT_GRPC_START SocketEventType = 15
 	SocketEventTypeEVENT_CIPHER     SocketEventType = 16
+	SocketEventTypeEVENT_QUEUED     SocketEventType = 17
 )
 
 type SocketGreeting struct {
@@ -263,7 +264,6 @@ const (
 	SocketMapTargets         = "targets"
 	SocketMapTasks           = "tasks"
 	SocketMapThreads         = "threads"
-	SocketMapWriters         = "writers"
 	SocketProgAccepted       = "accepted"
 	SocketProgDataReady      = "data_ready"
 	SocketProgQueued         = "queued"
@@ -346,7 +346,6 @@ type SocketMapSpecs struct {
 	Targets    *ebpf.MapSpec `ebpf:"targets"`
 	Tasks      *ebpf.MapSpec `ebpf:"tasks"`
 	Threads    *ebpf.MapSpec `ebpf:"threads"`
-	Writers    *ebpf.MapSpec `ebpf:"writers"`
 }
 
 // SocketVariableSpecs contains global variables before they are loaded into the kernel.
@@ -395,7 +394,6 @@ type SocketMaps struct {
 	Targets    *ebpf.Map `ebpf:"targets"`
 	Tasks      *ebpf.Map `ebpf:"tasks"`
 	Threads    *ebpf.Map `ebpf:"threads"`
-	Writers    *ebpf.Map `ebpf:"writers"`
 }
 
 func (m *SocketMaps) Close() error {
@@ -412,7 +410,6 @@ func (m *SocketMaps) Close() error {
 		m.Targets,
 		m.Tasks,
 		m.Threads,
-		m.Writers,
 	)
 }
 

@@ -21,6 +21,7 @@ enum event_type {
 	EVENT_GRPC_CALL,/* AioChannel.call: payload: method */
 	EVENT_GRPC_START,/* _AioCall.unary_unary or a sync call: payload: head of the request message */
 	EVENT_CIPHER,	/* bytes of a TLS connection moved; flags: FLAG_SENT. What they say comes apart, with FLAG_TLS */
+	EVENT_QUEUED,	/* context writes to the socket, which will send at the end of the loop's turn */
 };
 
 enum event_flag {

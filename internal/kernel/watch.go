@@ -120,7 +120,7 @@ func trapHooks(py *target.Python) []trapHook {
 		out = append(out, trapHook{name: "event_loop", program: "loop", at: &py.Epoll[i], steps: []Precision{Full}})
 	}
 	for i := range py.UVWrite {
-		out = append(out, trapHook{"queued_write", "queued", &py.UVWrite[i], false, linked})
+		out = append(out, trapHook{name: "queued_write", program: "queued", at: &py.UVWrite[i], steps: linked})
 	}
 	if g := py.GRPC; g != nil {
 		for _, p := range []struct {

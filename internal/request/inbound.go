@@ -351,6 +351,7 @@ func (t *Tracker) onInboundClose(e *event.Event) {
 		return
 	}
 	delete(t.in, e.Sock)
+	delete(t.writers, e.Sock)
 	if c.ignore {
 		t.abandon(c, e.Time, "the connection went over to another protocol")
 		return

@@ -256,12 +256,26 @@ func (t *Tracker) attach(x *exchange) {
 
 const maxCalls = 10_000 // of one request
 
-// context is the context that was current, nil where that is not known.
+// context is the context that sends or was current, nil where that is not known.
 func (t *Tracker) context(e *event.Event) *node {
+	if n := t.writers[e.Sock]; n != nil && e.Type != event.Recv {
+		return n
+	}
 	if e.Has(event.Stale) {
 		return nil
 	}
 	return t.contexts.at(e.PID, e.Context)
+}
+
+// onQueued notes who writes to a socket. The context is found now: when the bytes are sent, its task may have ended.
+func (t *Tracker) onQueued(e *event.Event) {
+	delete(t.writers, e.Sock)
+	if len(t.writers) >= 2*maxConnections { // their ends were not seen
+		clear(t.writers)
+	}
+	if n := t.context(e); n != nil {
+		t.writers[e.Sock] = n
+	}
 }
 
 // caller finds whose context is sending.
@@ -404,6 +418,7 @@ func (t *Tracker) onOutboundClose(e *event.Event) {
 // closeOutbound forgets the connection; calls that it still carries end with an error.
 func (t *Tracker) closeOutbound(c *outbound, at int64, why string) {
 	delete(t.out, c.id)
+	delete(t.writers, c.id)
 	t.leavePool(c, at)
 	for _, x := range c.pending {
 		if x.call == nil {

@@ -80,6 +80,7 @@ type Tracker struct {
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
+	writers  map[uint64]*node // who wrote last to a socket, where a later turn's context sends
 	step     Step
 	turns    []turn // to come
 	orphans  uint64
@@ -90,7 +91,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, secured: map[uint64]*secured{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, secured: map[uint64]*secured{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -131,6 +132,8 @@ func (t *Tracker) feed(e *event.Event) {
 		t.onGRPCCall(e)
 	case event.GRPCStart:
 		t.onGRPCStart(e)
+	case event.Queued:
+		t.onQueued(e)
 	default:
 		t.onSocket(e)
 	}
@@ -196,6 +199,7 @@ func (t *Tracker) turnTo(to Step) {
 	}
 	unknown := t.step == Apart || to == Apart
 	if unknown {
+		clear(t.writers)
 		t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
 	}
 	t.step = to

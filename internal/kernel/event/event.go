@@ -33,6 +33,7 @@ const (
 	Sleep     = Type(bpf.SocketEventTypeEVENT_SLEEP)
 	GRPCCall  = Type(bpf.SocketEventTypeEVENT_GRPC_CALL)
 	GRPCStart = Type(bpf.SocketEventTypeEVENT_GRPC_START)
+	Queued    = Type(bpf.SocketEventTypeEVENT_QUEUED)
 	Cipher    = Type(bpf.SocketEventTypeEVENT_CIPHER)
 )
 
