@@ -55,9 +55,6 @@ func recordAction(c *cli.Context) error {
 	rec := w.Recording()
 	if err := w.Ready(); err != nil {
 		w.log.Warn("the target had ended", "error", err)
-		rec.NotMeasured = append(rec.NotMeasured, recording.NotMeasured{
-			What: "the last part of the time", Why: "the target ended before the recording did, and did not come back",
-		})
 	}
 	summary(c.App.Writer, rec) // also where the files cannot be written
 	if err := writeAll(w, rec, out); err != nil {

@@ -279,8 +279,8 @@ func TestBelow(t *testing.T) {
 }
 
 func TestParseStat(t *testing.T) {
-	line := "123 (a (b) c) S 7 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 9 0 98765 1 2"
-	if got, err := parseStat(line); err != nil || got != (stat{"a (b) c", 'S', 7, 98765}) {
+	line := "123 (a (b) c) S 7 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 9 0 98765 1 2 3 4 5 140726"
+	if got, err := parseStat(line); err != nil || got != (stat{"a (b) c", 'S', 7, 98765, 140726}) {
 		t.Errorf("%+v %v", got, err)
 	}
 	for _, bad := range []string{"", "1 (x) S", ") (", "1 (x) S y 1 1 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 9 0 z"} {

@@ -14,15 +14,16 @@ import (
 type Process struct {
 	PID, PPID int
 	StartTime uint64 // clock ticks since boot (/proc/PID/stat, field 22)
+	Image     uint64 // where its stack begins (field 28, 0 without the right to read it): exec keeps number and start, and changes this
 	Exe       string // path as the process sees it, "" where not readable
 	Name      string // the kernel's name of it (comm, 15 bytes)
 	Cmdline   string // arguments separated by spaces
 }
 
-// ProcessAlive says whether p still runs: same number, same start, and not a zombie.
+// ProcessAlive says whether p still runs: same number, same start, same program, and not a zombie.
 func ProcessAlive(p Process) bool {
 	s, err := readStat(p.PID)
-	return err == nil && s.start == p.StartTime && s.state != 'Z' && s.state != 'X'
+	return err == nil && s.start == p.StartTime && s.image == p.Image && s.state != 'Z' && s.state != 'X'
 }
 
 // procPath joins elements below /proc/PID. It does not clean them: /proc/PID/root is a magic link.
@@ -45,7 +46,7 @@ func readProcess(pid int) (Process, error) {
 		return Process{}, err
 	}
 	return Process{
-		PID: pid, PPID: s.parent, StartTime: s.start, Name: s.name,
+		PID: pid, PPID: s.parent, StartTime: s.start, Image: s.image, Name: s.name,
 		Exe: executable(pid), Cmdline: strings.Join(arguments(pid), " "),
 	}, nil
 }
@@ -78,6 +79,7 @@ type stat struct {
 	state  byte
 	parent int
 	start  uint64
+	image  uint64
 }
 
 func readStat(pid int) (stat, error) {
@@ -98,15 +100,16 @@ func parseStat(line string) (stat, error) {
 		return stat{}, fmt.Errorf("no process name in %q", line)
 	}
 	f := strings.Fields(line[end+1:])
-	const state, parent, start = 0, 1, 19 // fields 3, 4 and 22 of proc(5)
-	if len(f) <= start {
+	const state, parent, start, stack = 0, 1, 19, 25 // fields 3, 4, 22 and 28 of proc(5)
+	if len(f) <= stack {
 		return stat{}, fmt.Errorf("too few fields in %q", line)
 	}
 	s := stat{name: line[open+1 : end], state: f[state][0]}
-	var err1, err2 error
+	var err1, err2, err3 error
 	s.parent, err1 = strconv.Atoi(f[parent])
 	s.start, err2 = strconv.ParseUint(f[start], 10, 64)
-	return s, errors.Join(err1, err2)
+	s.image, err3 = strconv.ParseUint(f[stack], 10, 64)
+	return s, errors.Join(err1, err2, err3)
 }
 
 // table is all processes at one instant.

@@ -17,8 +17,8 @@ type Target struct {
 	host  map[string]bool // names in /proc when Changed looked last
 }
 
-// Refresh looks again, for workers that came and went since Find or the last Refresh, and takes
-// over the result. When the service is gone, all its processes are, and the error is Find's.
+// Refresh looks again, for workers that came and went, or became another program by exec, since
+// Find or the last Refresh, and takes over the result. When the service is gone, all its processes are, and the error is Find's.
 func (t *Target) Refresh() (added, gone []Process, err error) {
 	now, err := t.Selector.Find()
 	if err != nil {
@@ -26,22 +26,22 @@ func (t *Target) Refresh() (added, gone []Process, err error) {
 		return nil, gone, fmt.Errorf("look for the target again: %w", err)
 	}
 	type identity struct {
-		pid   int
-		start uint64
+		pid          int
+		start, image uint64
 	}
 	before, after := map[identity]bool{}, map[identity]bool{}
 	for _, p := range t.Processes {
-		before[identity{p.PID, p.StartTime}] = true
+		before[identity{p.PID, p.StartTime, p.Image}] = true
 	}
 	for _, p := range now.Processes {
-		id := identity{p.PID, p.StartTime}
+		id := identity{p.PID, p.StartTime, p.Image}
 		after[id] = true
 		if !before[id] {
 			added = append(added, p)
 		}
 	}
 	for _, p := range t.Processes {
-		if !after[identity{p.PID, p.StartTime}] {
+		if !after[identity{p.PID, p.StartTime, p.Image}] {
 			gone = append(gone, p)
 		}
 	}

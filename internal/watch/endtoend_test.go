@@ -150,6 +150,7 @@ func startRedis(t *testing.T) int {
 // app is testdata/app.py under a real uvicorn.
 type app struct {
 	url, truth string
+	process    *exec.Cmd // of a hostile one
 }
 
 func startApp(t *testing.T, python string, env []string, args ...string) app {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/shirou/gopsutil/v3/cpu"
@@ -17,6 +18,7 @@ import (
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/request"
+	"github.com/ragscope/ragscope/internal/target"
 )
 
 // now reads both clocks.
@@ -73,6 +75,8 @@ func (w *Watcher) tick(ctx context.Context) {
 			if w.target.Changed() || time.Since(searched) >= searchEvery {
 				searched = looked
 				w.refresh()
+			} else {
+				w.looked = now().mono
 			}
 		}
 		r := w.read(ctx)
@@ -93,11 +97,19 @@ func (w *Watcher) tick(ctx context.Context) {
 // event waits for it.
 func (w *Watcher) refresh() {
 	found := *w.target // only this goroutine changes it
+	before := len(found.Processes)
 	added, gone, err := found.Refresh()
-	w.mu.Lock()
-	w.target, w.lost = &found, err
-	w.mu.Unlock()
 	at := now().mono
+	w.mu.Lock()
+	w.target = &found
+	if err != nil {
+		w.lost = err
+	}
+	if err != nil || before > 0 && len(gone) == before { // all of it has ended since the last look
+		w.away.left(w.looked)
+	}
+	w.looked = at
+	w.mu.Unlock()
 	for _, p := range gone {
 		w.kernel.Unwatch(p.PID)
 		w.mu.Lock()
@@ -110,9 +122,24 @@ func (w *Watcher) refresh() {
 		w.log.Info("a new process of the target is watched", "pid", p.PID)
 		w.attach(p)
 	}
+	if err == nil {
+		w.mu.Lock()
+		w.lost = nil
+		w.away.back(now().mono)
+		w.mu.Unlock()
+	}
 	if s := w.sampler.Load(); s != nil && len(added)+len(gone) > 0 {
 		s.SetPIDs(w.pids())
 	}
+}
+
+// ended notes a target that has ended since the last look, when nobody looks any more.
+func (w *Watcher) ended() {
+	if w.lost != nil || slices.ContainsFunc(w.target.Processes, target.ProcessAlive) {
+		return
+	}
+	w.lost = errors.New("all of its processes have ended")
+	w.away.left(w.looked)
 }
 
 func (w *Watcher) pids() []int {

@@ -77,6 +77,8 @@ type Watcher struct {
 	precision governor
 	warned    bool  // that the budget does not allow the precision asked for; the ticker's
 	lost      error // why the target is not there now
+	away      away
+	looked    int64 // when the target was last seen there, CLOCK_MONOTONIC in ns
 }
 
 // moment is an instant on both clocks.
@@ -114,7 +116,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 		return nil, err
 	}
 	w.begin = now()
-	w.released = w.begin.mono
+	w.released, w.looked = w.begin.mono, w.begin.mono
 	w.memory = memory.NewSampler(w.begin.wall)
 	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late, EventLoop: w.eventLoop}, sink{w})
 	w.tracker.Turn(follows[opts.Precision], w.begin.mono)
@@ -219,6 +221,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	err := g.Wait()
 	w.mu.Lock()
 	w.sequence.Release(now().mono, w.tracker.Feed) // nothing comes any more
+	w.ended()
 	w.mu.Unlock()
 	return err
 }
