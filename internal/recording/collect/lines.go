@@ -24,18 +24,20 @@ func NewLines(w io.Writer) *Lines {
 }
 
 type line struct {
-	ID       string      `json:"id"`
-	Endpoint string      `json:"endpoint"`
-	Status   int         `json:"status"`
-	PID      uint32      `json:"pid"`
-	Start    float64     `json:"start"` // seconds on CLOCK_MONOTONIC, as all times here
-	Seconds  float64     `json:"seconds"`
-	Stages   []lineStage `json:"stages"`
-	Calls    []lineCall  `json:"calls"`
-	TimedOut []string    `json:"timed_out,omitempty"` // peers whose pools likely had no connection for it in time
-	Complete bool        `json:"complete"`
-	Followed bool        `json:"followed"` // through every execution context; else on_cpu, pool_wait and loop_wait are in unexplained
-	Missing  []string    `json:"missing,omitempty"`
+	ID         string      `json:"id"`
+	Endpoint   string      `json:"endpoint"`
+	Status     int         `json:"status"`
+	PID        uint32      `json:"pid"`
+	Start      float64     `json:"start"` // seconds on CLOCK_MONOTONIC, as all times here
+	Seconds    float64     `json:"seconds"`
+	Stages     []lineStage `json:"stages"`
+	Calls      []lineCall  `json:"calls"`
+	TimedOut   []string    `json:"timed_out,omitempty"`   // peers whose pools likely had no connection for it in time
+	FirstToken float64     `json:"first_token,omitempty"` // sent to the client, in an event stream
+	Forwards   []float64   `json:"forwards,omitempty"`    // seconds from the arrival of tokens to the next bytes sent to the client
+	Complete   bool        `json:"complete"`
+	Followed   bool        `json:"followed"` // through every execution context; else on_cpu, pool_wait and loop_wait are in unexplained
+	Missing    []string    `json:"missing,omitempty"`
 }
 
 type lineStage struct {
@@ -46,19 +48,30 @@ type lineStage struct {
 }
 
 type lineCall struct {
-	Peer         string  `json:"peer"`
-	Operation    string  `json:"operation"`
-	Connection   uint64  `json:"connection"`
-	Intent       float64 `json:"intent"`
-	Sent         float64 `json:"sent"`
-	FirstArrived float64 `json:"first_arrived"`
-	LastArrived  float64 `json:"last_arrived"`
-	FirstRead    float64 `json:"first_read"`
-	LastRead     float64 `json:"last_read"`
-	PoolWait     float64 `json:"pool_wait"`
-	Connect      float64 `json:"connect,omitempty"`
-	Basis        string  `json:"basis"`
-	Error        string  `json:"error,omitempty"`
+	Peer         string   `json:"peer"`
+	Operation    string   `json:"operation"`
+	Connection   uint64   `json:"connection"`
+	Intent       float64  `json:"intent"`
+	Sent         float64  `json:"sent"`
+	FirstArrived float64  `json:"first_arrived"`
+	LastArrived  float64  `json:"last_arrived"`
+	FirstRead    float64  `json:"first_read"`
+	LastRead     float64  `json:"last_read"`
+	PoolWait     float64  `json:"pool_wait"`
+	Connect      float64  `json:"connect,omitempty"`
+	Basis        string   `json:"basis"`
+	Error        string   `json:"error,omitempty"`
+	LLM          *lineLLM `json:"llm,omitempty"`
+}
+
+type lineLLM struct {
+	Model        string  `json:"model"`
+	FirstToken   float64 `json:"first_token"` // arrived; 0: none, or the answer came in one piece
+	LastToken    float64 `json:"last_token"`
+	Chunks       int     `json:"chunks"` // that carried tokens
+	InputTokens  int     `json:"input_tokens"`
+	OutputTokens int     `json:"output_tokens"`
+	TokensFrom   string  `json:"tokens_from"` // protocol or chunks
 }
 
 func seconds(ns int64) float64 { return float64(ns) / 1e9 }
@@ -85,10 +98,30 @@ func (l *Lines) Write(r *request.Request) {
 	for _, k := range r.Calls {
 		out.Calls = append(out.Calls, lineCall{
 			k.Peer.System, k.Operation, k.Connection, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
-			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.Connect), k.Basis, k.Error,
+			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.Connect), k.Basis, k.Error, llmOf(k.LLM),
 		})
 	}
+	if r.FirstToken > 0 {
+		out.FirstToken = seconds(r.FirstToken)
+	}
+	for _, ns := range r.Forwards {
+		out.Forwards = append(out.Forwards, seconds(ns))
+	}
 	l.err = l.enc.Encode(out)
+}
+
+func llmOf(m *request.LLM) *lineLLM {
+	if m == nil {
+		return nil
+	}
+	out := &lineLLM{Model: m.Model, Chunks: m.Chunks, InputTokens: m.InputTokens, OutputTokens: m.OutputTokens, TokensFrom: "chunks"}
+	if m.FromProtocol {
+		out.TokensFrom = "protocol"
+	}
+	if n := len(m.Tokens); n > 0 {
+		out.FirstToken, out.LastToken = seconds(m.Tokens[0]), seconds(m.Tokens[n-1])
+	}
+	return out
 }
 
 func reasons(r *request.Request, stage string) map[request.Why]float64 {
