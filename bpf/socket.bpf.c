@@ -34,7 +34,7 @@ struct conn {
 	u8 inbound, known, http2;
 	u8 sniff; /* transfers that may still tell whether it speaks HTTP/2 */
 	u8 secret, look; /* it speaks TLS; transfers that may still tell */
-	u64 newest; /* arrival, of TLS connections */
+	u64 newest; /* arrival, of connections that the target made, and of TLS */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -159,8 +159,11 @@ static __always_inline void transfer(struct target *c, struct sock *sk, int n, b
 	}
 	if (k->http2)
 		emit_frames(s, sent ? &k->sent : &k->received, sent);
-	else
+	else {
+		if (!sent && arrive && !k->inbound)
+			s->e.other = k->newest;
 		emit_payload(s);
+	}
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -213,7 +216,7 @@ int BPF_PROG(data_ready, struct sock *sk)
 {
 	struct conn *k = bpf_sk_storage_get(&conns, sk, 0, 0);
 
-	if (k && (!k->arrive || k->secret)) {
+	if (k && (!k->arrive || !k->inbound || k->secret)) {
 		k->newest = bpf_ktime_get_ns();
 		if (!k->arrive)
 			k->arrive = k->newest;

@@ -5,7 +5,7 @@
 #include "kernel.h"
 
 enum event_type {
-	EVENT_RECV = 1, /* bytes read from a TCP socket; arrive: since when they could be */
+	EVENT_RECV = 1, /* bytes read from a TCP socket; arrive: since when they could be; other: since when all of them could, 0: not known */
 	EVENT_SEND,	/* bytes handed to the kernel */
 	EVENT_FRAMES,	/* HTTP/2 frames of one transfer; flags: FLAG_SENT */
 	EVENT_CONN,	/* a connection is known from here on; payload: addresses */

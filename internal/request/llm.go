@@ -3,6 +3,7 @@ package request
 import (
 	"bytes"
 
+	"github.com/ragscope/ragscope/internal/kernel/event"
 	"github.com/ragscope/ragscope/internal/protocol"
 	"github.com/ragscope/ragscope/internal/protocol/llm"
 )
@@ -44,7 +45,7 @@ func (b *llmBody) sent(p protocol.Piece) {
 	b.response = llm.NewResponse(r.Operation)
 }
 
-func (b *llmBody) received(p protocol.Piece, at int64) {
+func (b *llmBody) received(p protocol.Piece, came arrival) {
 	if !b.known {
 		return
 	}
@@ -59,12 +60,34 @@ func (b *llmBody) received(p protocol.Piece, at int64) {
 		b.hidden++
 	}
 	b.fact.Chunks += d.Tokens
-	for range d.Tokens {
+	for i := range d.Tokens {
 		if len(b.fact.Tokens) == MaxTokens {
 			break
 		}
-		b.fact.Tokens = append(b.fact.Tokens, at)
+		b.fact.Tokens = append(b.fact.Tokens, came.of(i, d))
 	}
+}
+
+// arrival is when the bytes of one read came: the first of them, and the last, which may have been
+// later where the target was too busy to read in between.
+type arrival struct{ first, last int64 }
+
+func arrivals(x *exchange, e *event.Event) arrival {
+	a := arrival{first: x.lastArrival(e)}
+	a.last = a.first
+	if last := int64(e.Other); last > a.first && last <= e.Time {
+		a.last = last
+	}
+	return a
+}
+
+// of is when the i-th token of a read came. A single one came last, after the head or the announcement of
+// a role that was read with it, unless the end of the stream did; of several the first came first.
+func (a arrival) of(i int, d llm.Delta) int64 {
+	if d.Done || i == 0 && d.Tokens > 1 {
+		return a.first
+	}
+	return a.last
 }
 
 // content is what of a transfer is not the response's head: the body's framing must be met at its
@@ -89,23 +112,22 @@ func (b *llmBody) content(p protocol.Piece) protocol.Piece {
 
 // receive follows an answer; tokens that its request's client is to be told of are on their way
 // through the target from now on.
-func (t *Tracker) receive(x *exchange, p protocol.Piece, arrived int64) {
+func (t *Tracker) receive(x *exchange, p protocol.Piece, came arrival) {
 	if x.body == nil {
 		return
 	}
 	b, isLLM := x.body.(*llmBody)
 	if !isLLM {
-		x.body.received(p, arrived)
+		x.body.received(p, came)
 		return
 	}
-	before := b.fact.Chunks
-	hidden := b.hidden
-	b.received(p, arrived)
+	before, hidden := len(b.fact.Tokens), b.hidden
+	b.received(p, came)
 	if b.hidden > hidden {
 		t.lose("llm", "part of a stream not captured: tokens in it are not counted as chunks")
 	}
-	if l := x.live; l != nil && b.fact.Chunks > before {
-		l.passing.read(arrived)
+	if l := x.live; l != nil && len(b.fact.Tokens) > before {
+		l.passing.read(b.fact.Tokens[before])
 	}
 }
 

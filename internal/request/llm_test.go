@@ -90,6 +90,25 @@ func TestTokenBoundaries(t *testing.T) {
 	}
 }
 
+// One read holds what came at different times.
+func TestTokensOfOneRead(t *testing.T) {
+	first, second := openAIToken("Hello"), openAIToken("world")
+	for _, c := range []struct{ name, want, text string }{
+		{"the head, then a token", "14 of 1, usage 0/1 false", sseHead + chunk(first)},
+		{"the role, then a token", "14 of 1, usage 0/1 false", sseHead + chunk(openAIRole) + chunk(first)},
+		{"two tokens", "10 14 of 2, usage 0/2 false", sseHead + chunk(first) + chunk(second)},
+		{"a token, then the end", "10 of 1, usage 0/1 false", sseHead + chunk(first) + chunk(openAIDone) + "0\r\n\r\n"},
+	} {
+		p := asking().at(15).answer(5, 10, c.text)
+		p.events[len(p.events)-1].Other = uint64(ms(14))
+		f, _ := play(t, p.at(40).as(0xa).reply(1, ok).close(5))
+		calls := append(f.calls, f.requests[0].Calls...)
+		if got := tokensOf(calls[0].LLM); got != c.want {
+			t.Errorf("%s: tokens %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
 // What was not captured of a stream is counted.
 func TestTokensHidden(t *testing.T) {
 	many := strings.Repeat(openAIToken("Hello"), 20)

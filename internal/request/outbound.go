@@ -68,7 +68,7 @@ type begun struct {
 // body follows what a message says beyond its frame; nil where nothing is wanted.
 type body interface {
 	sent(p protocol.Piece)
-	received(p protocol.Piece, at int64)
+	received(p protocol.Piece, came arrival)
 	result() *LLM
 	miss() // transfers may be missing before the next one
 }
@@ -314,7 +314,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 	if len(c.pending) > 0 {
 		x := c.pending[0]
 		x.arrive(e)
-		t.receive(x, p, x.lastArrival(e))
+		t.receive(x, p, arrivals(x, e))
 		if x.live != nil && !x.live.answered && (th.current == nil || th.isLoop) {
 			t.lend(th, x.live, e.Time)
 		}

@@ -17,6 +17,14 @@ func TestStreamsShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.log(t)
+	if f.Seen < f.Sent || f.Counts < f.Sent || 10*f.Chunks < 9*f.Sent {
+		t.Errorf("of %d streams %d were seen, %d with the server's counts, %d with a chunk for each token", f.Sent, f.Seen, f.Counts, f.Chunks)
+	}
+	// Bounds that a starved machine keeps; the figures themselves are made by make bench.
+	if f.First.Median > .003 || f.Arrival.Median > .001 || f.Last.Median > .001 || f.Forward.Median > .003 {
+		t.Errorf("median errors: first token %.2f ms, its arrival %.2f ms, that of the last %.2f ms, forwarding %.2f ms",
+			f.First.Median*1e3, f.Arrival.Median*1e3, f.Last.Median*1e3, f.Forward.Median*1e3)
+	}
 }
 
 func (f *StreamFindings) log(t *testing.T) {
