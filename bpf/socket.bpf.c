@@ -320,7 +320,9 @@ int queued(struct pt_regs *regs)
 	e = sk && context > 1 ? reserve(EVENT_QUEUED, t.start) : 0;
 	if (!e)
 		return 0;
-	e->sock = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	e->sock = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter); /* 0: nobody has asked for it yet */
+	e->lport = BPF_CORE_READ(sk, __sk_common.skc_num);
+	e->rport = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 	e->context = context;
 	e->flags = stale(c, context) ? FLAG_STALE : 0;
 	submit(e);

@@ -261,6 +261,11 @@ func (t *Tracker) context(e *event.Event) *node {
 	if n := t.writers[e.Sock]; n != nil && e.Type != event.Recv {
 		return n
 	}
+	if n := t.writers[nameless(e)]; n != nil && e.Type != event.Recv {
+		delete(t.writers, nameless(e))
+		t.writers[e.Sock] = n
+		return n
+	}
 	if e.Has(event.Stale) {
 		return nil
 	}
@@ -269,13 +274,25 @@ func (t *Tracker) context(e *event.Event) *node {
 
 // onQueued notes who writes to a socket. The context is found now: when the bytes are sent, its task may have ended.
 func (t *Tracker) onQueued(e *event.Event) {
-	delete(t.writers, e.Sock)
+	sock := e.Sock
+	if sock == 0 {
+		sock = nameless(e)
+	}
+	delete(t.writers, sock)
 	if len(t.writers) >= 2*maxConnections { // their ends were not seen
 		clear(t.writers)
 	}
-	if n := t.context(e); n != nil {
-		t.writers[e.Sock] = n
+	if e.Has(event.Stale) {
+		return
 	}
+	if n := t.contexts.at(e.PID, e.Context); n != nil {
+		t.writers[sock] = n
+	}
+}
+
+// nameless stands for a socket that was there before us and has no cookie until it first sends: its process and ports.
+func nameless(e *event.Event) uint64 {
+	return 1<<63 | uint64(e.PID)<<32 | uint64(e.LPort)<<16 | uint64(e.RPort)
 }
 
 // caller finds whose context is sending.

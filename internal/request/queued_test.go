@@ -9,6 +9,9 @@ import (
 // queued is a write to a socket that is sent later.
 func (p *tape) queued(sock uint64) *tape { return p.add(event.Event{Type: event.Queued, Sock: sock}) }
 
+// nameless is one to a socket that has no cookie yet: it is told by its ports, of which the tape has none.
+func (p *tape) nameless() *tape { return p.add(event.Event{Type: event.Queued}) }
+
 // A uvloop that queues its writes sends in a context of nobody's, after the writer's task may have ended and its
 // address gone to another.
 func TestQueuedWrites(t *testing.T) {
@@ -16,7 +19,7 @@ func TestQueuedWrites(t *testing.T) {
 	p := newTape().at(0).midway(1).midway(2).known(7, 6379).known(8, 6379).
 		at(1).as(base).in(1, 1, get("/a")).as(base).copied(mine).
 		at(2).as(base).in(2, 2, get("/b")).as(base).copied(others).
-		at(3).enter(mine).copied(child).at(4).enter(child).queued(7).
+		at(3).enter(mine).copied(child).at(4).enter(child).nameless().
 		at(5).enter(others).queued(8).copied(child). // the first child has ended: its address is reborn
 		at(6).as(base).ask(7, "*1\r\n$4\r\nPING\r\n").ask(8, "*1\r\n$4\r\nPING\r\n").loop().
 		at(8).slept(6).as(base).answer(7, 7, "+PONG\r\n").answer(8, 7, "+PONG\r\n").
