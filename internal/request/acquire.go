@@ -19,7 +19,8 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 		}
 	case l != nil && l.Followed && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
 		if from, to := t.waited(x.node, th, c.freeSince, at); to > from && !t.gaps.within(l.Read, at) {
-			t.waitedFor(c, k, l, from, to)
+			x.paused = true
+			t.waitedFor(c, x, th, from, to)
 		}
 	}
 	c.shaken = true
@@ -38,7 +39,8 @@ func (c *outbound) madeFor(x *exchange) bool {
 
 // waitedFor makes a pause that ended with c a wait for it, unless another connection could have
 // served the call all the while: then it waited for something else.
-func (t *Tracker) waitedFor(c *outbound, k *Call, l *live, from, to int64) {
+func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, from, to int64) {
+	k, l := x.call, x.live
 	p := t.connectionsOf(c)
 	if idle := p.idleSince(c, from); len(idle) > 0 {
 		t.passOver(p, idle, l, to)
@@ -47,6 +49,7 @@ func (t *Tracker) waitedFor(c *outbound, k *Call, l *live, from, to int64) {
 	t.leftUnread(p, from, l)
 	k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
 	l.add(poolWait, from, to, c.peer.System, nil)
+	th.heldUp(from)
 	t.connection(c, from, Waited, l, to)
 }
 

@@ -29,6 +29,9 @@ const (
 	// A connection that is taken this soon after it was given back says nothing: pools that
 	// wake a waiter let others overtake it meanwhile.
 	overtake = 1_000_000
+	// A pool is as good as full while one lies idle for no longer: who is woken in vain, or has
+	// just given up, keeps others waiting that long.
+	brief = 3_000_000
 )
 
 // connectionsOf returns the pool of a connection.
@@ -48,7 +51,7 @@ func (t *Tracker) take(c *outbound, x *exchange, at int64) {
 	t.unleak(c, at)
 	c.taken, c.user, c.operation = true, x.live, x.call.Operation
 	p := t.connectionsOf(c)
-	p.took(c, x.call.PoolWaitStart, at)
+	p.took(c, x, at)
 	p.users[c.endpoint()]++
 	p.filled()
 	t.use(c, at, Busy, x.live, c.operation)
@@ -73,14 +76,14 @@ func (t *Tracker) giveBack(c *outbound, at int64, l *live) {
 	t.use(c, at, Free, l, c.operation)
 }
 
-// took notes a call on a connection that carried none; waited is since when the caller waited
-// for it, 0 if it did not.
-func (p *connections) took(c *outbound, waited, at int64) {
+// took notes a call on a connection that carried none. Since when the caller waited for it is 0 if
+// it did not; its pause may have held the moment in which the connection was given back all the same.
+func (p *connections) took(c *outbound, x *exchange, at int64) {
 	p.busy++
-	switch {
-	case waited != 0:
-		p.granted.push(granted{waited, at}, keptGranted)
-	case c.freeSince != 0:
+	if wanted := x.call.PoolWaitStart; wanted != 0 {
+		p.granted.push(granted{wanted, at}, keptGranted)
+	}
+	if !x.paused && c.freeSince != 0 {
 		p.lay(c, at)
 	}
 }
@@ -113,14 +116,14 @@ func (p *connections) full(from, to int64, threads bool) bool {
 		if o.channel != nil || !o.shaken || o.onThread != threads {
 			return false
 		}
-		if !o.taken && !o.leaked && o.freeSince < to-overtake {
+		if !o.taken && !o.leaked && o.freeSince < to-brief {
 			return false
 		}
 	}
 	if oldest, whole := p.idle.oldest(keptIdle); !whole && oldest.to > from {
 		return false
 	}
-	return !slices.ContainsFunc(p.idle.kept, func(g gap) bool { return g.to > from && g.from < to })
+	return !slices.ContainsFunc(p.idle.kept, func(g gap) bool { return min(g.to, to)-max(g.from, from) > brief })
 }
 
 // overtaken reports whether somebody who wanted a connection later got one before a time, or

@@ -11,8 +11,8 @@ import "slices"
 //     one, so it may have stood in the queue;
 //   - requests of its endpoint call that peer: this one made fewer calls than any that ended
 //     well, or it failed before it had made as many;
-//   - in that endpoint, such a pause is not followed by the call as a rule: it does not just sleep
-//     before it calls.
+//   - such pauses have come before it more often than they do before calls that are made: so it
+//     is none of the sleeps that the endpoint's code has before its call.
 //
 // So it is likely a time-out of the pool, and is named so.
 
@@ -47,7 +47,7 @@ type habits struct {
 type habit struct {
 	with     int // requests that call the peer
 	min, max int // calls of those
-	slept    int // of them, those with a call right after a pause that a time-out may look like
+	slept    int // at most, pauses right before a call to it that a time-out may look like
 }
 
 // follows notes whom a call goes to: for the request, and for the pauses of its context before
@@ -59,7 +59,7 @@ func (l *live) follows(n *node, p *connections, waited int64) {
 		l.made = append(l.made, made{p.key, 1})
 	}
 	for i := len(l.pauses) - 1; i >= 0 && n != nil; i-- {
-		if k := &l.pauses[i]; k.after == nil && k.to-k.from >= leastGiveUp && (k.why == Timer || k.threads) && k.node.related(n) {
+		if k := &l.pauses[i]; k.after == nil && k.likeTimeout() && k.node.related(n) {
 			k.after, k.granted = p, waited != 0 && waited < k.to
 		}
 	}
@@ -91,14 +91,20 @@ func (t *Tracker) gaveUp(l *live) {
 	suspect := false
 	for i := range l.pauses {
 		p := &l.pauses[i]
-		if p.to-p.from < leastGiveUp || p.why != Timer && !p.threads || t.gaps.within(l.Read, p.to) {
+		if !p.likeTimeout() || t.gaps.within(l.Read, p.to) {
 			continue
 		}
-		pool := t.pool(l.PID, p, h)
+		from := l.wokenInVain(i)
+		pool := t.pool(l.PID, p, from, h)
+		if pool == nil && from != p.from {
+			from = p.from
+			pool = t.pool(l.PID, p, from, h)
+		}
 		switch {
 		case pool == nil || p.after == pool:
+		case h.calls[pool.key].slept > l.sleptBefore(i):
 		case h.fails(l, pool.key, l.callsTo(pool.key)):
-			t.timedOut(l, p, pool)
+			t.timedOut(l, from, p.to, pool)
 			suspect = true
 		default:
 			suspect = true
@@ -109,15 +115,34 @@ func (t *Tracker) gaveUp(l *live) {
 	}
 }
 
+// wokenInVain returns where the wait began that ended with the i-th pause: those right before it
+// that another context ended may be a part of it, as the pool's lock wakes who then finds nothing.
+func (l *live) wokenInVain(i int) int64 {
+	p := l.pauses[i]
+	from := p.from
+	for k := i - 1; k >= 0; k-- {
+		o := l.pauses[k]
+		if o.node != p.node {
+			continue
+		}
+		vain := o.why == LockOrSemaphore && from-o.to <= overtake || o.threads && p.threads && from-o.to <= brief
+		if !vain || o.after != p.after {
+			break
+		}
+		from = o.from
+	}
+	return from
+}
+
 // pool is the one pool of a process that the pause may have been a wait for: one that the
 // endpoint calls and that was full meanwhile.
-func (t *Tracker) pool(pid uint32, p *pause, h *habits) (found *connections) {
+func (t *Tracker) pool(pid uint32, p *pause, from int64, h *habits) (found *connections) {
 	if h == nil {
 		return nil
 	}
 	for k := range h.calls {
 		c := t.pools[k]
-		if k.pid != pid || c == nil || !c.full(p.from, p.to, p.threads) || c.overtaken(p.from, p.to) {
+		if k.pid != pid || c == nil || !c.full(from, p.to, p.threads) || c.overtaken(p.from, p.to) {
 			continue
 		}
 		if found != nil {
@@ -132,7 +157,7 @@ func (t *Tracker) pool(pid uint32, p *pause, h *habits) (found *connections) {
 func (h *habits) fails(l *live, k poolKey, calls int) bool {
 	c := h.calls[k]
 	switch {
-	case c == nil || c.with < leastHabit || c.slept*10 > c.with:
+	case c == nil || c.with < leastHabit:
 		return false
 	case l.Status >= 500:
 		return calls < c.max
@@ -140,11 +165,16 @@ func (h *habits) fails(l *live, k poolKey, calls int) bool {
 	return c.with == h.requests && calls < c.min
 }
 
-func (t *Tracker) timedOut(l *live, p *pause, pool *connections) {
+func (t *Tracker) timedOut(l *live, from, to int64, pool *connections) {
 	c := pool.byID[sorted(pool.byID)[0]]
-	l.add(poolWait, p.from, p.to, c.peer.System, nil)
+	for i := range l.parts { // a worker thread's sleeps
+		if p := &l.parts[i]; p.stage == blocked && p.start >= from && p.end <= to {
+			p.end = p.start
+		}
+	}
+	l.add(poolWait, from, to, c.peer.System, nil)
 	l.TimedOut = append(l.TimedOut, c.peer.System)
-	t.connection(c, p.from, TimedOut, l, p.to)
+	t.connection(c, from, TimedOut, l, to)
 }
 
 // learn takes a request that ended well.
@@ -172,7 +202,24 @@ func (t *Tracker) learn(l *live) {
 	}
 	for i := range l.pauses {
 		if p := &l.pauses[i]; p.after != nil && !p.granted && h.calls[p.after.key] != nil {
-			h.calls[p.after.key].slept++
+			c := h.calls[p.after.key]
+			c.slept = max(c.slept, l.sleptBefore(i)+1)
 		}
 	}
+}
+
+// sleptBefore counts the pauses right before the i-th that a time-out may look like: those of the
+// same context, with no call in between.
+func (l *live) sleptBefore(i int) (n int) {
+	p := &l.pauses[i]
+	for k := range l.pauses[:i] {
+		if o := &l.pauses[k]; o.likeTimeout() && o.after == p.after && o.node.related(p.node) {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *pause) likeTimeout() bool {
+	return p.to-p.from >= leastGiveUp && (p.why == Timer || p.threads)
 }

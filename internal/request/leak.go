@@ -17,7 +17,7 @@ import "slices"
 // believed in again.
 
 const (
-	leastPassed = 20
+	leastPassed = 10
 	maxFillers  = 16 // sets of endpoints that filled a pool
 	maxPassers  = 64 // endpoints that passed a connection over
 )

@@ -145,6 +145,7 @@ func (l *live) offCPU(c cut) {
 		woken = c.on
 	}
 	switch {
+	case c.pool:
 	case c.kind&event.Preempted != 0:
 		woken = c.off
 	case c.kind&event.GIL != 0:

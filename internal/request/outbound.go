@@ -38,6 +38,7 @@ type exchange struct {
 	call    *Call
 	live    *live // nil: an orphan
 	node    *node
+	paused  bool  // its context stood still while its connection was given back
 	answers int   // still to come
 	from    int64 // since when the answer, or more of it, is awaited
 	body    body
@@ -336,9 +337,11 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 			t.lend(th, x.live, e.Time)
 		}
 		x.node.didIO(e.Time)
-		if t.late(e) {
+		switch {
+		case !th.isLoop && !th.turns.serves: // a worker reads its own answers
+		case t.late(e):
 			th.replied = x
-		} else {
+		default:
 			t.contexts.at(e.PID, e.Context).readsFor(x)
 		}
 	}

@@ -35,6 +35,17 @@ type cut struct {
 	off, on, woken int64
 	kind           event.Flags
 	toClient       bool // it slept in a send to a client
+	pool           bool // it was a wait for a connection
+}
+
+// heldUp makes the current step's sleep since a time a wait for a connection, which is no
+// blocking call that would have to be looked into.
+func (th *thread) heldUp(from int64) {
+	for i := range th.cuts {
+		if th.cuts[i].off == from && !th.isLoop {
+			th.cuts[i].pool = true
+		}
+	}
 }
 
 // run begins a step of n on the thread. A nil n means that no context runs.
