@@ -11,6 +11,14 @@ import (
 
 // explain says where a cause sits, what in the recording speaks for it, and what to do.
 func explain(w *wait, f facts) (where string, evidence []string, recommendation string) {
+	where, evidence, recommendation = explainCause(w, f)
+	if place, advice, ok := elsewhere(w.name, f.rec); ok {
+		where, recommendation = place, advice
+	}
+	return where, evidence, recommendation
+}
+
+func explainCause(w *wait, f facts) (where string, evidence []string, recommendation string) {
 	switch w.name {
 	case "pool":
 		return explainPool(w, f)

@@ -51,10 +51,26 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func())
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return k.last(fn, idle)
 		case <-every.C:
 		}
 	}
+}
+
+// lastBatches is how many batches are read at the end: more than the ring buffer holds, not more than a
+// target that goes on can fill meanwhile.
+const lastBatches = 64
+
+// last reads what came until the end.
+func (k *Kernel) last(fn func(e *event.Event), idle func()) error {
+	for range lastBatches {
+		n, err := k.drain(fn)
+		idle()
+		if err != nil || n < batch {
+			return err
+		}
+	}
+	return nil
 }
 
 // drain reads what is there, a batch at most, and returns how much it was.

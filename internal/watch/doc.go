@@ -3,5 +3,7 @@
 // metrics.
 //
 // In: a selector. Out: recordings of any stretch of time, metrics, profiles; it is the Source
-// of the agent's pages. It computes no figure itself. All of its goroutines end with Run.
+// of the agent's pages. It computes no figure itself. All of its goroutines end with Run,
+// except one that loads the stack sampler, which the kernel does not let go: it closes what it
+// loaded, or ends with the process.
 package watch

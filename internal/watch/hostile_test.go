@@ -557,6 +557,31 @@ func TestHostileStop(t *testing.T) {
 	}
 }
 
+// Who ends the agent while the stack sampler loads does not wait for that.
+func TestHostileEndWhileLoading(t *testing.T) {
+	a := startHostile(t, 1)
+	selector, err := target.ParseSelector(":" + a.port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := Start(t.Context(), Options{Selector: selector, CPUHz: 97, Log: slog.New(slog.DiscardHandler)})
+	if errors.Is(err, kernel.ErrNotPermitted) || errors.Is(err, kernel.ErrNotSupported) {
+		t.Skipf("SKIPPED: NOT TESTED AGAINST THE REAL AGENT: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	if err := w.Run(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.Recording().NotMeasured; !slices.ContainsFunc(n, func(m recording.NotMeasured) bool { return m.Why == errNotLoaded.Error() }) {
+		t.Errorf("the sampler loaded first, or nothing is said of it: %v", n)
+	}
+}
+
 // When the whole target goes and comes back on its port, it is watched again.
 func TestHostileComesBack(t *testing.T) {
 	a := startHostile(t, 1)

@@ -3,6 +3,7 @@ package watch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,7 +38,7 @@ func (w *Watcher) newSampler() *stack.Sampler {
 // loadStacks starts the sampler. Loading it asks the kernel for much at once and now and then
 // fails where the next try succeeds, so there is one.
 func (w *Watcher) loadStacks(ctx context.Context) error {
-	err := w.sampler.Load().Start(ctx)
+	err := w.startSampler(ctx)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
@@ -47,10 +48,36 @@ func (w *Watcher) loadStacks(ctx context.Context) error {
 	}
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return errNotLoaded
 	case <-time.After(secondTry):
 	}
-	return w.newSampler().Start(ctx)
+	w.newSampler()
+	return w.startSampler(ctx)
+}
+
+var errNotLoaded = errors.New("the time was over before the stack sampler was loaded")
+
+// startSampler starts the sampler, or leaves it when ctx ends: loading takes seconds in the kernel
+// that cannot be interrupted, and nobody who ends the agent should wait for them. What is left
+// closes itself when it has loaded, or ends with the process.
+func (w *Watcher) startSampler(ctx context.Context) error {
+	s := w.sampler.Load()
+	loaded := make(chan error)
+	go func() {
+		err := s.Start(ctx)
+		select {
+		case loaded <- err:
+		case <-ctx.Done():
+			_ = s.Close() // nobody is left to be told
+		}
+	}()
+	select {
+	case err := <-loaded:
+		return err
+	case <-ctx.Done():
+		w.sampler.Store(nil)
+		return errNotLoaded
+	}
 }
 
 const secondTry = 3 * time.Second
@@ -62,7 +89,9 @@ func (w *Watcher) runStacks(ctx context.Context) {
 	w.stackWhy = ""
 	if err != nil {
 		w.stackWhy = err.Error()
-		w.log.Warn("no CPU stacks", "error", err)
+		if !errors.Is(err, errNotLoaded) {
+			w.log.Warn("no CPU stacks", "error", err)
+		}
 	}
 	w.mu.Unlock()
 	if err != nil {

@@ -140,7 +140,7 @@ func (w *Watcher) attach(p target.Process) {
 	py, err := target.InspectPython(p.PID)
 	switch {
 	case errors.Is(err, target.ErrNotPython):
-		w.note("links between requests and calls, pool waits, on_cpu", fmt.Sprintf("process %d (%s) is not CPython: only sockets are followed", p.PID, p.Name))
+		w.note("calls, pool waits and on_cpu of requests that change their thread or share it", fmt.Sprintf("process %d (%s) is not CPython: a request is followed on the thread that reads it", p.PID, p.Name))
 	case err != nil:
 		w.note("links between requests and calls, pool waits, on_cpu", fmt.Sprintf("process %d: %v", p.PID, err))
 		py = nil
