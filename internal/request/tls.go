@@ -16,6 +16,7 @@ import (
 //	Cipher  ──► the handshake's times; a client that takes bytes slowly; else nothing
 type secured struct {
 	seen     int64 // last sign of life
+	pid      uint32
 	held     []event.Event
 	sent     int  // bytes of ciphertext that no released event accounts for
 	followed bool // its plaintext was seen
@@ -24,9 +25,19 @@ type secured struct {
 	unread   int  // exchanges counted that nothing was seen of
 }
 
+// whose are the connections of one process that it accepted, or that it made.
+type whose struct {
+	pid  uint32
+	side string
+}
+
 // maxHeld bounds what waits for its ciphertext on one connection. uvicorn and asyncio hand over
 // after each write, so that more means that the ciphertext is not seen.
 const maxHeld = 64
+
+// alert is the longest ciphertext of an alert, such as the farewell before a close; record headers that are
+// read apart are shorter.
+const alert = 31
 
 const unread = "exchange inside TLS that could not be read"
 
@@ -39,7 +50,7 @@ func (t *Tracker) securedOf(e *event.Event) *secured {
 				delete(t.secured, id)
 			}
 		}
-		s = &secured{}
+		s = &secured{pid: e.PID}
 		t.secured[e.Sock] = s
 	}
 	s.seen = e.Time
@@ -51,6 +62,7 @@ func (t *Tracker) onPlain(e *event.Event) {
 	s := t.securedOf(e)
 	if !s.followed {
 		s.followed = true
+		t.readable[whose{s.pid, side(e)}] = true
 		t.begun(e)
 	}
 	if e.Type == event.Send || e.Type == event.Frames && e.Has(event.Sent) {
@@ -126,6 +138,9 @@ func (t *Tracker) release(s *secured, n int, at int64) {
 // speak counts the client's turns, and the exchanges that nothing was seen of: by one too many for a
 // connection whose handshake ended in a turn of its own.
 func (s *secured) speak(t *Tracker, e *event.Event) {
+	if e.Len <= alert {
+		return
+	}
 	client := e.Has(event.Sent) != e.Has(event.Inbound)
 	if client && !s.client {
 		s.turns++
@@ -154,8 +169,12 @@ func (t *Tracker) endTLS(e *event.Event) {
 	if s == nil {
 		return
 	}
-	if over := s.turns - t.opaqueTurns(e); over > s.unread && !s.followed {
-		t.loseN(side(e), unread, uint64(over-s.unread))
+	over := s.turns - t.opaqueTurns(e) - s.unread
+	if t.readable[whose{s.pid, side(e)}] { // a connection may close in any process's time
+		over-- // others are read: the end of the handshake had no request with it, or it would have been seen
+	}
+	if over > 0 && !s.followed {
+		t.loseN(side(e), unread, uint64(over))
 	}
 	t.release(s, len(s.held), 0)
 	delete(t.secured, e.Sock)
@@ -179,4 +198,15 @@ func side(e *event.Event) string {
 		return "inbound"
 	}
 	return "outbound"
+}
+
+// Opaque returns the processes that have TLS connections past their handshake of which nothing was read.
+func (t *Tracker) Opaque() []uint32 {
+	pids := map[uint32]bool{}
+	for _, s := range t.secured {
+		if !s.followed && s.turns > 2 {
+			pids[s.pid] = true
+		}
+	}
+	return sorted(pids)
 }

@@ -110,6 +110,8 @@ func TestTLSUnread(t *testing.T) {
 		{"three exchanges, still open", 2, exchanges(greeted(), 3)},
 		{"three exchanges", 4, exchanges(greeted(), 3).at(20).hangUp(1)},
 		{"three exchanges, joined midway", 3, exchanges(newTape().at(0).midway(1), 3).at(20).hangUp(1)},
+		{"a connection that was never used, beside one that is read", 0,
+			greeted().in(1, 9, get("/")).plain().at(10).syn(2).cipher(2, toServer, 1500).cipher(2, toClient, 1300).cipher(2, toServer, 80).cipher(2, toClient, 500).at(11).cipher(2, toServer, 24).hangUp(2)},
 		{"read after all", 0, exchanges(greeted(), 1).in(1, 9, get("/")).plain()},
 	} {
 		t.Run(c.name, func(t *testing.T) {

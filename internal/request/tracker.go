@@ -76,6 +76,7 @@ type Tracker struct {
 	pools    map[poolKey]*connections
 	grpc     map[uint32]*stub // by pid
 	secured  map[uint64]*secured
+	readable map[whose]bool     // a TLS connection of theirs was read
 	habits   map[string]*habits // by endpoint
 	losses   map[[2]string]uint64
 	counts   map[string]int64
@@ -91,7 +92,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, secured: map[uint64]*secured{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -236,6 +237,8 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 		}
 	}
 	delete(t.grpc, pid)
+	delete(t.readable, whose{pid, "inbound"})
+	delete(t.readable, whose{pid, "outbound"})
 }
 
 // Active returns how many requests are under way, by endpoint.

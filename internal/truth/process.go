@@ -23,6 +23,7 @@ type Stand struct {
 
 	mu       sync.Mutex
 	children []*Process
+	closers  []func() // of what is no process
 }
 
 // NewStand makes a stand with its logs in dir, which exists. The caller must Close it.
@@ -105,14 +106,24 @@ func (p *Process) Stop() {
 	<-p.done
 }
 
+// atClose adds what ends after the processes.
+func (s *Stand) atClose(end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closers = append(s.closers, end)
+}
+
 // Close stops all processes, the youngest first.
 func (s *Stand) Close() {
 	s.mu.Lock()
-	children := s.children
-	s.children = nil
+	children, closers := s.children, s.closers
+	s.children, s.closers = nil, nil
 	s.mu.Unlock()
 	for i := len(children) - 1; i >= 0; i-- {
 		children[i].Stop()
+	}
+	for _, end := range closers {
+		end()
 	}
 }
 

@@ -45,6 +45,9 @@ var figures = []struct{ hook, figure, without string }{
 	{"context_new", "… with a fresh context per request", "calls are linked by the response's context only"},
 	{"context_enter", "on_cpu and pool_wait", "they are not measured"},
 	{"event_loop", "loop_wait of a context that yields", "it counts as unexplained"},
+	{"tls_session", "which connection a TLS session belongs to", "TLS connections are counted and not followed"},
+	{"tls_read", "what TLS connections read", "requests and answers inside TLS are not seen"},
+	{"tls_write", "what TLS connections write", "answers and calls inside TLS are not seen"},
 	{"grpc_call", "gRPC methods", "methods are known from HEADERS only"},
 	{"grpc_start", "links of gRPC calls, waits for a stream", "gRPC calls are linked by context only"},
 	{"grpc_sync", "the same for synchronous stubs", "synchronous gRPC calls are linked by thread only"},
@@ -126,6 +129,8 @@ func processFindings(k *kernel.Kernel, p target.Process) []Finding {
 		return []Finding{{name, Degraded, err.Error(), "requests and calls are seen; links between them are not", false}}
 	}
 	out := []Finding{{name, Works, fmt.Sprintf("CPython %s, event loop %s", py.Version, orUnknown(py.Loop)), "", false}}
+	libraries, opaque, err := target.InspectTLS(p.PID)
+	out = append(out, tlsFindings(name, libraries, opaque, err)...)
 	for _, e := range py.Enter {
 		if !e.Emulated {
 			out = append(out, Finding{name, Degraded, e.Name + ": no instruction that the kernel emulates, each trap costs about 12 µs", "precision will be lowered to stay inside the budget", false})
@@ -136,6 +141,25 @@ func processFindings(k *kernel.Kernel, p target.Process) []Finding {
 	}
 	if err := k.Watch(p.PID, py); err != nil {
 		out = append(out, Finding{name, Missing, err.Error(), "", false})
+	}
+	k.FollowTLS(p.PID, libraries)
+	return out
+}
+
+// tlsFindings says whose TLS can be followed.
+func tlsFindings(name string, libraries []target.TLS, opaque []string, err error) (out []Finding) {
+	if err != nil {
+		return []Finding{{name, Degraded, "TLS libraries could not be looked for: " + err.Error(), "TLS connections are counted and not followed", false}}
+	}
+	for _, l := range libraries {
+		f := Finding{name, Works, "TLS of " + l.Name + " is followed", "", false}
+		if !l.Read.Emulated || !l.Write.Emulated {
+			f.Verdict, f.Mend = Degraded, "no instruction that the kernel emulates in its reads or writes: each costs about 12 µs"
+		}
+		out = append(out, f)
+	}
+	for _, why := range opaque {
+		out = append(out, Finding{name, Degraded, why, "end TLS at a proxy in front of the service, or at one in front of the peer", false})
 	}
 	return out
 }

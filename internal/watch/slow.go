@@ -78,6 +78,7 @@ func (w *Watcher) tick(ctx context.Context) {
 			} else {
 				w.looked = now().mono
 			}
+			w.lookForTLS()
 		}
 		r := w.read(ctx)
 		before := w.keep(r)
@@ -112,6 +113,7 @@ func (w *Watcher) refresh() {
 	w.mu.Unlock()
 	for _, p := range gone {
 		w.kernel.Unwatch(p.PID)
+		delete(w.tls, p.PID)
 		w.mu.Lock()
 		delete(w.pythons, uint32(p.PID))
 		w.tracker.Gone(uint32(p.PID), at)

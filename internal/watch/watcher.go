@@ -54,6 +54,7 @@ type Watcher struct {
 	sampler atomic.Pointer[stack.Sampler]
 	tally   *stack.Tally
 	begin   moment
+	tls     map[int]tlsLook // by pid; see followTLS
 
 	mu       sync.Mutex // of what follows: the heart and what it feeds
 	tracker  *request.Tracker
@@ -97,7 +98,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	found.Changed() // from here on
 	w := &Watcher{
 		opts: opts, log: opts.Log, target: found, service: opts.Service, host: describeHost(),
-		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{},
+		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{}, tls: map[int]tlsLook{},
 		windows: map[*window]bool{}, router: target.LearnRouter(), notes: alwaysMissing(),
 	}
 	if w.service == "" {
