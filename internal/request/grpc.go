@@ -61,6 +61,7 @@ type channel struct {
 
 // stream is one call on it.
 type stream struct {
+	id      uint32
 	x       *exchange
 	waiting bool // its HEADERS had no context: the DATA tells whose it is
 	sent    int64
@@ -172,7 +173,7 @@ func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 		if len(ch.streams) == maxStreams {
 			t.dropOldest(c, e.Time)
 		}
-		s := &stream{sent: e.Time, path: fields.Path, ref: fields.Ref}
+		s := &stream{id: f.Stream, sent: e.Time, path: fields.Path, ref: fields.Ref}
 		ch.streams[f.Stream] = s
 		if k := t.stubAt(c.pid, e.Time).byContext(t.context(e)); k != nil {
 			t.open(c, s, k, "context", e)
@@ -260,7 +261,7 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	}
 	s.x = &exchange{node: k.node, live: k.node.owner(), answers: 1, from: e.Time}
 	s.x.call = &Call{
-		Peer: c.peer, Operation: op, Connection: c.id, PID: c.pid, Basis: basis,
+		Peer: c.peer, Operation: op, Connection: c.id, Stream: s.id, PID: c.pid, Basis: basis,
 		Intent: k.wished, Sent: e.Time,
 	}
 	if l := s.x.live; l == nil {

@@ -26,6 +26,7 @@ type Seen struct {
 	ID       string  `json:"id"`
 	Endpoint string  `json:"endpoint"`
 	Status   int     `json:"status"`
+	Start    float64 `json:"start"` // on CLOCK_MONOTONIC
 	Seconds  float64 `json:"seconds"`
 	Complete bool    `json:"complete"`
 	Stages   []struct {
@@ -41,6 +42,7 @@ type SeenCall struct {
 	Peer         string  `json:"peer"`
 	Operation    string  `json:"operation"`
 	Connection   uint64  `json:"connection"`
+	Stream       uint32  `json:"stream"`
 	Intent       float64 `json:"intent"`
 	Sent         float64 `json:"sent"`
 	FirstArrived float64 `json:"first_arrived"`

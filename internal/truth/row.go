@@ -47,6 +47,10 @@ type CallFigures struct {
 	Linked  int            `json:"linked"` // to the request that made them
 	Wrong   int            `json:"wrong"`  // to another request
 	ByBasis map[string]int `json:"by_basis"`
+
+	Late        int `json:"late"`         // made after the answer, not among Made
+	LateCounted int `json:"late_counted"` // of them, counted for their endpoint
+	Bare        int `json:"bare"`         // listed calls that are none of those: a part of another, as a rule
 }
 
 // WaitFigures are about the waits for a connection of a pool, per request.

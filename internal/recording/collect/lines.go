@@ -51,6 +51,7 @@ type lineCall struct {
 	Peer         string   `json:"peer"`
 	Operation    string   `json:"operation"`
 	Connection   uint64   `json:"connection"`
+	Stream       uint32   `json:"stream,omitempty"` // of an HTTP/2 connection
 	Intent       float64  `json:"intent"`
 	Sent         float64  `json:"sent"`
 	FirstArrived float64  `json:"first_arrived"`
@@ -97,7 +98,7 @@ func (l *Lines) Write(r *request.Request) {
 	})
 	for _, k := range r.Calls {
 		out.Calls = append(out.Calls, lineCall{
-			k.Peer.System, k.Operation, k.Connection, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
+			k.Peer.System, k.Operation, k.Connection, k.Stream, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
 			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.Connect), k.Basis, k.Error, llmOf(k.LLM),
 		})
 	}
