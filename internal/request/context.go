@@ -14,11 +14,12 @@ type node struct {
 	born   int64  // 0: it was there before us
 	depth  int    // ancestors that it keeps
 
-	bornIn  uint32 // the turn of the loop that made it
-	bornOff bool   // a worker thread made it
-	fired   int64  // when a callback that it had made before began, a timer as a rule
-	firedIn uint32 // the turn of that
-	kidTurn uint32 // the newest turn in which another of its children ran
+	bornIn  uint32   // the turn of the loop that made it
+	bornOff bool     // a worker thread made it
+	fired   int64    // when a callback that it had made before began, a timer as a rule
+	firedIn uint32   // the turn of that
+	kidTurn uint32   // the newest turn in which another of its children ran
+	call    *started // of gRPC, that has no stream yet
 }
 
 // A step is one stretch in which a thread ran a context without leaving it. end is 0 while

@@ -3,6 +3,7 @@ package request
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
 	"github.com/ragscope/ragscope/internal/protocol/http2"
@@ -55,8 +56,16 @@ const (
 type channel struct {
 	request, response *http2.Decoder
 	streams           map[uint32]*stream
-	limit             int // MAX_CONCURRENT_STREAMS as the server said; 0: not seen
+	limit             int   // MAX_CONCURRENT_STREAMS as the server said; 0: not seen
+	full              int64 // when all of them were last in use
 	lastEnd           int64
+}
+
+// use notes whether all streams are in use at a time.
+func (ch *channel) use(at int64) {
+	if ch.limit > 0 && len(ch.streams) >= ch.limit {
+		ch.full = at
+	}
 }
 
 // stream is one call on it.
@@ -103,12 +112,39 @@ func (t *Tracker) onGRPCStart(e *event.Event) {
 		s.wishes = slices.Delete(s.wishes, i, i+1)
 	}
 	// A new call in the same context: the older one is gone, it ended before it got a stream.
-	s.started = slices.DeleteFunc(s.started, func(o *started) bool { return o.node == n && n != nil })
+	s.over(n)
 	if len(s.started) == maxStarted {
-		s.started = slices.Delete(s.started, 0, maxStarted/2)
+		for range maxStarted / 2 {
+			s.take(0)
+		}
 		t.lose("grpc", "calls that never got a stream")
 	}
 	s.started = append(s.started, k)
+	if n != nil {
+		n.call = k
+	}
+}
+
+// over drops the call of a context that has no stream yet: its task runs again or makes another, so
+// it ended, by its deadline or cancelled, before it got one.
+func (s *stub) over(n *node) {
+	if n == nil || n.call == nil {
+		return
+	}
+	s.take(slices.Index(s.started, n.call))
+}
+
+// take removes the i-th started call; a negative i is none.
+func (s *stub) take(i int) *started {
+	if i < 0 {
+		return nil
+	}
+	k := s.started[i]
+	s.started = slices.Delete(s.started, i, i+1)
+	if k.node != nil && k.node.call == k {
+		k.node.call = nil
+	}
+	return k
 }
 
 // wishOf finds the oldest wish of the context or of one that it was made by.
@@ -175,6 +211,7 @@ func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 		}
 		s := &stream{id: f.Stream, sent: e.Time, path: fields.Path, ref: fields.Ref}
 		ch.streams[f.Stream] = s
+		ch.use(e.Time)
 		if k := t.stubAt(c.pid, e.Time).byContext(t.context(e)); k != nil {
 			t.open(c, s, k, "context", e)
 			return
@@ -201,38 +238,49 @@ const maxStreams = 4096
 
 // byContext takes the newest started call of a context.
 func (s *stub) byContext(n *node) *started {
-	if n == nil {
+	if n == nil || n.call == nil {
 		return nil
 	}
-	for i := len(s.started) - 1; i >= 0; i-- {
-		if k := s.started[i]; k.node == n {
-			s.started = slices.Delete(s.started, i, i+1)
-			return k
-		}
+	return s.take(slices.Index(s.started, n.call))
+}
+
+// byMessage takes the oldest started call whose message begins like data; alone says that no other
+// does.
+func (s *stub) byMessage(data []byte) (k *started, alone bool) {
+	if len(data) <= grpcPrefix {
+		return nil, false
 	}
-	return nil
+	print := string(data[grpcPrefix:min(len(data), grpcPrefix+fingerprint)])
+	first := -1
+	for i, o := range s.started {
+		if len(o.print) == 0 || !strings.HasPrefix(o.print, print) {
+			continue
+		}
+		if first >= 0 {
+			return s.take(first), false
+		}
+		first = i
+	}
+	return s.take(first), true
 }
 
 // link finds the call of a stream by the head of its message.
 func (t *Tracker) link(c *outbound, s *stream, data []byte, e *event.Event) {
 	stub := t.stubAt(c.pid, e.Time)
-	if len(data) > grpcPrefix {
-		print := string(data[grpcPrefix:min(len(data), grpcPrefix+fingerprint)])
-		for i, k := range stub.started {
-			if len(k.print) > 0 && (k.print == print || len(print) < len(k.print) && k.print[:len(print)] == print) {
-				stub.started = slices.Delete(stub.started, i, i+1)
-				t.open(c, s, k, "fingerprint", e)
-				return
-			}
-		}
-	}
-	if len(stub.started) > 0 {
-		k := stub.started[0]
-		stub.started = stub.started[1:]
-		t.open(c, s, k, "order", e)
+	k, alone := stub.byMessage(data)
+	if k != nil && alone {
+		t.open(c, s, k, "fingerprint", e)
 		return
 	}
-	t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)
+	if k == nil && len(stub.started) > 0 {
+		k = stub.take(0)
+	}
+	if k == nil {
+		t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)
+		return
+	}
+	t.lose("grpc", "call linked by order alone: uncertain")
+	t.open(c, s, k, "order", e)
 }
 
 // open makes the stream a call.
@@ -314,7 +362,7 @@ func (l *seenLimit) judge(open int, wait int64, ended bool) bool {
 func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 	wait := s.sent - k.at
 	ch := c.channel
-	full := ch.limit > 0 && len(ch.streams) >= ch.limit
+	full := ch.limit > 0 && ch.full >= k.at
 	if ch.limit == 0 {
 		full = t.stub(c.pid).seen.judge(k.open, wait, ch.lastEnd > k.at)
 	}
@@ -383,6 +431,7 @@ func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed strin
 	if s == nil {
 		return
 	}
+	c.channel.use(e.Time)
 	delete(c.channel.streams, id)
 	c.channel.lastEnd = e.Time
 	if s.x == nil {

@@ -146,6 +146,9 @@ func (t *Tracker) onEnter(e *event.Event) {
 		th.replied = nil
 		n.readsFor(x)
 	}
+	if n != nil && n.call != nil {
+		t.stub(e.PID).over(n)
+	}
 	t.run(th, n, e.Other, e.Time)
 }
 

@@ -35,6 +35,29 @@ func TestContextOnTwoThreads(t *testing.T) {
 	}
 }
 
+// A worker thread serves one request after another: that it read an answer for the first says
+// nothing about the context of the second.
+func TestWorkerThreadServesTwo(t *testing.T) {
+	f := &facts{}
+	tr := newTracker(f, true)
+	p := newTape().at(0.1).loop().midway(1).midway(2).known(5, 6379).in(1, 0.1, get("/a")).enter(10).copied(11).enter(11).copied(12).
+		at(1).loop().in(2, 1, get("/b")).enter(20).copied(21).enter(21).copied(22).loop().
+		on(200).at(2).enter(12).ask(5, command("GET", "a")).at(3).answer(5, 2.5, hit).
+		at(4).enter(22).ask(5, command("GET", "b")).at(5).answer(5, 4.5, hit).
+		on(loopTID).at(6).enter(11).reply(1, ok).enter(21).reply(2, ok)
+	for i := range p.events {
+		tr.Feed(&p.events[i])
+	}
+	if len(f.requests) != 2 || tr.Orphans() > 0 {
+		t.Fatalf("%d requests, %d orphans", len(f.requests), tr.Orphans())
+	}
+	for _, r := range f.requests {
+		if len(r.Calls) != 1 {
+			t.Errorf("%s has calls %v", r.Endpoint, operations(r))
+		}
+	}
+}
+
 type discard struct{}
 
 func (discard) Request(*Request)      {}

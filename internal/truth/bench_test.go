@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ import (
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
 	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,others,agent,truth,rows,rag; empty: all")
-	benchRows   = flag.String("bench-rows", "", "only rows whose name contains this")
+	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
 	benchRAG    = flag.String("bench-rag", "", "base URL of a running demo API")
@@ -201,9 +202,13 @@ func (b *benchRun) truth() error {
 // rows runs the cases of the table of truth. One that lacks something on this machine is missing
 // from it with the reason.
 func (b *benchRun) rows() error {
+	wanted, err := regexp.Compile(*benchRows)
+	if err != nil {
+		return fmt.Errorf("-bench-rows: %w", err)
+	}
 	var errs []error
 	for _, c := range Cases() {
-		if !strings.Contains(c.Name, *benchRows) {
+		if !wanted.MatchString(c.Name) {
 			continue
 		}
 		dir, err := os.MkdirTemp(b.dir, "row")
@@ -222,7 +227,7 @@ func (b *benchRun) rows() error {
 			continue
 		}
 		b.r.addRow(row)
-		b.progress("%s", strings.Join(row.cells(), " | "))
+		b.progress("%s%s", strings.Join(row.cells(), " | "), row.note())
 	}
 	return errors.Join(errs...)
 }

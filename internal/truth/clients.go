@@ -3,7 +3,6 @@ package truth
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net"
 	"os"
 	"os/exec"
@@ -74,7 +73,7 @@ func clientRows() (out []callers) {
 		{client: "grpc", peer: "rpc", sync: true},
 	} {
 		for _, n := range []int{1, 16, 64, 200} {
-			c.concurrency, c.requests, c.pool = n, map[int]int{1: 300, 16: 1200, 64: 2000, 200: 2500}[n], max(1, n/2)
+			c.concurrency, c.requests, c.pool = n, map[int]int{1: 300, 16: 1200, 64: 2000, 200: 2500}[n], max(1, n/8)
 			if c.loop = ""; n == 16 || n == 200 {
 				c.loop = "asyncio"
 			}
@@ -82,7 +81,7 @@ func clientRows() (out []callers) {
 		}
 	}
 	at := func(n int, c callers) {
-		c.concurrency, c.pool, c.requests = n, either(c.pool, max(1, n/2)), either(c.requests, 1500)
+		c.concurrency, c.pool, c.requests = n, either(c.pool, max(1, n/8)), either(c.requests, 1500)
 		out = append(out, c)
 	}
 	at(16, callers{client: "redis-py asyncio, pipelines", peer: "redis"})
@@ -294,8 +293,11 @@ func (j *judge) remarks(r *Row) string {
 	if r.Calls.Bare > 0 {
 		out = append(out, fmt.Sprintf("%d linked calls carried no token", r.Calls.Bare))
 	}
-	for _, name := range slices.Sorted(maps.Keys(j.unlinked)) {
-		out = append(out, fmt.Sprintf("%d not linked in %s", j.unlinked[name], name))
+	for what, by := range map[string]map[string]int{"not linked": j.unlinked, "false waits": j.falseBy, "missed waits": j.missedBy} {
+		for name, n := range by {
+			out = append(out, fmt.Sprintf("%s in %s: %d", what, name, n))
+		}
 	}
+	slices.Sort(out)
 	return strings.Join(out, "; ")
 }

@@ -29,6 +29,8 @@ type judge struct {
 	bare     int          // listed calls without a token
 	unlinked map[string]int
 	lateBy   map[string]int
+	falseBy  map[string]int
+	missedBy map[string]int
 }
 
 type foundCall struct {
@@ -37,7 +39,7 @@ type foundCall struct {
 }
 
 func newJudge(crossed []Crossing, begin float64, lines map[string]*Seen) *judge {
-	j := &judge{crossed: crossed, begin: begin, lines: lines, found: make([]*foundCall, len(crossed)), unlinked: map[string]int{}, lateBy: map[string]int{}}
+	j := &judge{crossed: crossed, begin: begin, lines: lines, found: make([]*foundCall, len(crossed)), unlinked: map[string]int{}, lateBy: map[string]int{}, falseBy: map[string]int{}, missedBy: map[string]int{}}
 	by := map[uint64][]*foundCall{}
 	for id, l := range lines {
 		for i := range l.Calls {
@@ -199,10 +201,12 @@ func (j *judge) waits(c callers, known []callerKnows) *WaitFigures {
 			w.Waited++
 			if found == 0 {
 				w.Missed++
+				j.missedBy[l.Endpoint]++
 			}
 		}
 		if found > falseAbove && truth < falseTruth {
 			w.False++
+			j.falseBy[l.Endpoint]++
 		}
 	}
 	slices.Sort(errors)

@@ -89,6 +89,8 @@ func TestServer(t *testing.T) {
 		"an end without messages":  {pieces: []protocol.Piece{protocol.Cut([]byte(strings.Repeat(record, 20)), 100, 60), protocol.Whole([]byte(done))}, want: "RECORD, SUCCESS", lost: 1},
 		"joined inside a record":   {pieces: []protocol.Piece{protocol.Whole([]byte(record[20:] + record + done))}, want: "RECORD, SUCCESS", lost: 1},
 		"joined between messages":  {pieces: []protocol.Piece{protocol.Whole([]byte(done))}, want: "SUCCESS"},
+		"joined before a size":     {pieces: []protocol.Piece{protocol.Whole([]byte(done[:2])), protocol.Whole([]byte(done[2 : len(done)-2])), protocol.Whole([]byte("\x00\x00"))}, want: "SUCCESS"},
+		"joined behind a size":     {pieces: []protocol.Piece{protocol.Whole([]byte(done[2 : len(done)-2])), protocol.Whole([]byte("\x00\x00")), protocol.Whole([]byte(done[:2])), protocol.Whole([]byte(done[2:]))}, want: "SUCCESS", lost: 1},
 		"not bolt":                 {pieces: []protocol.Piece{protocol.Whole([]byte("HTTP/1.1 400 Bad Request\r\n\r\n")), protocol.Whole([]byte("more"))}, lost: 1},
 		"nothing captured, resume": {pieces: []protocol.Piece{protocol.Whole([]byte(done)), {N: 90}, protocol.Whole([]byte(done))}, want: "SUCCESS, SUCCESS", lost: 1},
 	} {

@@ -102,8 +102,12 @@ func (f *framer) hidden(n int) {
 	f.holes = true
 }
 
-// begins reports whether b begins with a chunk that begins a message.
+// begins reports whether b begins with a chunk that begins a message. Some drivers read a chunk's
+// size alone: what comes next then tells whether it was one.
 func (f *framer) begins(b []byte) bool {
+	if len(b) == 2 {
+		return int(b[0])<<8|int(b[1]) >= 2
+	}
 	return len(b) >= 4 && int(b[0])<<8|int(b[1]) >= 2 && b[2]>>4 == 0xB && f.known(b[3])
 }
 

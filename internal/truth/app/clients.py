@@ -186,9 +186,9 @@ def requests_client():
 
 async def neo4j_async():
     import neo4j
-    from neo4j._async.io._pool import AsyncIOPool
+    from neo4j._async.io._pool import AsyncDirectBoltPool
 
-    timed(AsyncIOPool, "_acquire")
+    timed(AsyncDirectBoltPool, "acquire")
     driver = neo4j.AsyncGraphDatabase.driver(f"bolt://{HOST}:{PORT}", max_connection_pool_size=POOL, connection_acquisition_timeout=60)
 
     async def call(token):
@@ -201,9 +201,9 @@ async def neo4j_async():
 
 def neo4j_sync():
     import neo4j
-    from neo4j._sync.io._pool import IOPool
+    from neo4j._sync.io._pool import DirectBoltPool
 
-    timed(IOPool, "_acquire")
+    timed(DirectBoltPool, "acquire")
     driver = neo4j.GraphDatabase.driver(f"bolt://{HOST}:{PORT}", max_connection_pool_size=POOL, connection_acquisition_timeout=60)
 
     def call(token):
