@@ -193,7 +193,7 @@ func (l *live) timeArrival(c *inbound, e *event.Event) {
 // lend runs the thread on behalf of a request whose bytes it has just moved, until it enters
 // another context.
 func (t *Tracker) lend(th *thread, l *live, at int64) {
-	if t.step != Followed || th.current != nil && th.current.owner() == l {
+	if !t.step.enters() || th.current != nil && th.current.owner() == l {
 		return
 	}
 	t.pause(th, at)
@@ -280,7 +280,7 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	}
 	l.own(n)
 	l.lent = n
-	if n.born != 0 && n == l.conn.answerer && t.step == Followed { // twice is no accident where every birth is seen
+	if n.born != 0 && n == l.conn.answerer && t.step.enters() { // twice is no accident where every birth is seen
 		l.conn.keeper = n
 	}
 	l.conn.answerer = n

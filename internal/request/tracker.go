@@ -180,9 +180,13 @@ type Step uint8
 // The steps, dearest first.
 const (
 	Followed Step = iota // births, and when a thread enters a context
+	Ending               // the same, for the requests that are followed: those that begin now are not
 	Linked               // births only
 	Apart                // neither: what sends and receives is all that is known
 )
+
+// enters says whether the events tell when a thread enters a context.
+func (s Step) enters() bool { return s <= Ending }
 
 // Turn tells that the events from a time on (CLOCK_MONOTONIC, ns) are those of another step. Requests under way
 // then were seen by halves, see Request.Followed.
@@ -195,15 +199,16 @@ type turn struct {
 
 // turnTo is called when the events have come to the time of a turn.
 func (t *Tracker) turnTo(to Step) {
-	if to == t.step {
+	from := t.step
+	t.step = to
+	if from.enters() && to.enters() || from == to {
 		return
 	}
-	unknown := t.step == Apart || to == Apart
+	unknown := from == Apart || to == Apart
 	if unknown {
 		clear(t.writers)
 		t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
 	}
-	t.step = to
 	for _, th := range t.threads {
 		th.current, th.cuts, th.asleep = nil, nil, 0
 		th.turns.told, th.turns.start = false, 0
@@ -219,6 +224,21 @@ func (t *Tracker) turnTo(to Step) {
 			l.Followed, l.on = false, nil
 		}
 	}
+}
+
+// Following is how many requests under way are followed.
+func (t *Tracker) Following() (n int) {
+	for _, c := range t.in {
+		if c.open != nil && c.open.Followed {
+			n++
+		}
+		for _, l := range c.queue {
+			if l.Followed {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // Gone forgets a process that has ended; its open requests are handed out incomplete.

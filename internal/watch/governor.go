@@ -17,7 +17,7 @@ type governor struct {
 }
 
 const (
-	stretch   = 2       // seconds of the dearest step at least: most requests end within one
+	stretch   = 2       // seconds of the dearest step at least
 	savings   = 10      // seconds of budget are saved up at most, or what one stretch takes
 	overFor   = 5       // seconds: shorter peaks are start-ups
 	knownFor  = 10 * 60 // seconds until a price is forgotten, as the load may have changed

@@ -238,29 +238,51 @@ func (w *Watcher) govern(before, r readings) {
 	}
 	spent := r.cost.Programs + r.cost.Traps - before.cost.Programs - before.cost.Traps
 	at := w.kernel.Precision()
-	if to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds); to != at {
-		if to > w.opts.Precision && !w.warned {
-			w.warned = true
-			w.log.Warn("watching everything all the time would cost more than the overhead budget: everything is watched for a part of the time", "budget", w.opts.Budget)
-		}
+	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds)
+	if to > w.opts.Precision && !w.warned {
+		w.warned = true
+		w.log.Warn("watching everything all the time would cost more than the overhead budget: everything is watched for a part of the time", "budget", w.opts.Budget)
+	}
+	switch ending := !w.ending.IsZero(); {
+	case at == kernel.Full && to != at && !ending:
+		w.ending = r.at.wall
+		w.turn(request.Ending)
+	case at == kernel.Full && to == at && ending:
+		w.ending = time.Time{}
+		w.turn(request.Followed)
+	case to == at, ending && r.at.wall.Sub(w.ending) < endWithin && w.following() > 0:
+	default:
+		w.ending = time.Time{}
 		w.SetPrecision(to)
 	}
+}
+
+// endWithin is how long the end of the followed requests is waited for. Were they cut off with the stretch, the
+// longest would be missing among the followed.
+const endWithin = 30 * time.Second
+
+func (w *Watcher) following() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tracker.Following()
+}
+
+// turn tells the heart that the events from now on are those of a step.
+func (w *Watcher) turn(to request.Step) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.tracker.Turn(to, now().mono)
 }
 
 // SetPrecision moves to another step. The heart is told from when on the events are that step's: while both steps'
 // hooks are there, they count as the cheaper one's.
 func (w *Watcher) SetPrecision(to kernel.Precision) {
-	turn := func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.tracker.Turn(follows[to], now().mono)
-	}
 	if at := w.kernel.Precision(); to > at {
-		turn()
+		w.turn(follows[to])
 		w.kernel.SetPrecision(to)
 	} else if to < at {
 		w.kernel.SetPrecision(to)
-		turn()
+		w.turn(follows[to])
 	}
 	w.log.Debug("precision", "step", to.String())
 }

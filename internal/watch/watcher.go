@@ -76,8 +76,9 @@ type Watcher struct {
 	stackWhy  string // why there are no stacks; guarded by mu
 	notes     []recording.NotMeasured
 	precision governor
-	warned    bool  // that the budget does not allow the precision asked for; the ticker's
-	lost      error // why the target is not there now
+	warned    bool      // that the budget does not allow the precision asked for; the ticker's
+	ending    time.Time // since when no more requests are followed; zero: they are, or full precision is not there; the ticker's
+	lost      error     // why the target is not there now
 	away      away
 	looked    int64 // when the target was last seen there, CLOCK_MONOTONIC in ns
 }
