@@ -17,18 +17,12 @@ import (
 )
 
 // memoryLimit keeps the garbage collector busy before the agent gets big; maps and caches are
-// bounded on their own. Until then it runs seldom: what lives is about 5 MB, what requests leave behind is much.
-const (
-	memoryLimit = 256 << 20
-	garbage     = 300 // percent of what lives
-)
+// bounded on their own.
+const memoryLimit = 256 << 20
 
 func main() {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
-	}
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for files

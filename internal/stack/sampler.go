@@ -126,7 +126,7 @@ func (s *Sampler) load(ctx context.Context) error {
 		ExecutableReporter:     objectReporter{s.symbols},
 		Intervals:              times.New(5*time.Second, 5*time.Second, time.Minute),
 		InterpretersConfig:     interpreterconfig.AllInterpreters(),
-		SamplesPerSecond:       s.opts.Hz, // sizes the ring buffer: one second of full stacks
+		SamplesPerSecond:       (s.opts.Hz + 1) / 2, // sizes the ring buffer: half a second of full stacks, which is read four times a second
 		FilterIdleFrames:       true,
 		KernelVersionCheck:     true,
 		ProbabilisticInterval:  time.Minute,

@@ -26,7 +26,6 @@ func ServeAgent() {
 		return
 	}
 	debug.SetMemoryLimit(256 << 20) // as the agent's own program does
-	debug.SetGCPercent(300)
 	out := json.NewEncoder(os.Stdout)
 	if err := serve(config, out); err != nil {
 		_ = out.Encode(Status{Error: err.Error()})
