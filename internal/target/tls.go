@@ -1,7 +1,9 @@
 package target
 
 import (
+	"bytes"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -48,8 +50,12 @@ func InspectTLS(pid int) (found []TLS, notes []string, err error) {
 		if len(found) > 0 {
 			break
 		}
-		if t, err := inspectTLS(pid, maps, path); err == nil { // most hold none
+		t, err := inspectTLS(pid, maps, path)
+		switch {
+		case err == nil:
 			found = append(found, *t)
+		case errors.Is(err, errNoSymbols): // those of python-build-standalone, which uv installs
+			notes = append(notes, fmt.Sprintf("%s has an OpenSSL without symbols in it: its connections are not followed", path))
 		}
 	}
 	return found, notes, nil
@@ -89,6 +95,10 @@ func inspectTLS(pid int, maps []mapping, path string) (*TLS, error) {
 	t.Read, t.Write = l.through("SSL_read_ex", true), l.through("SSL_write_ex", false)
 	t.Handshake = l.exported("SSL_do_handshake")
 	t.Free = l.exported("SSL_free")
+	python := l.symbols["PyThreadState_Next"].address != 0 || l.symbols["PyInit__ssl"].address != 0
+	if t.Read == nil && python && (l.contains("OpenSSL 3.") || l.contains("OpenSSL 1.1.")) {
+		return nil, errNoSymbols
+	}
 	if t.Read == nil || t.Write == nil || t.Handshake == nil || t.Free == nil {
 		return nil, fmt.Errorf("%s exports no SSL_read_ex and SSL_write_ex: TLS is not followed", path)
 	}
@@ -107,6 +117,18 @@ func inspectTLS(pid int, maps []mapping, path string) (*TLS, error) {
 	}
 	t.BIO, t.Pointer = uint16(bio), uint16(pointer)
 	return t, nil
+}
+
+var errNoSymbols = errors.New("OpenSSL without symbols")
+
+// contains looks for a text in what the file has loaded.
+func (m *image) contains(text string) bool {
+	for _, s := range m.segments {
+		if bytes.Contains(s.bytes(), []byte(text)) {
+			return true
+		}
+	}
+	return false
 }
 
 const (
