@@ -20,12 +20,12 @@ import (
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,others,agent,truth,rows,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,rag; empty: all")
 	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
 	benchRAG    = flag.String("bench-rag", "", "base URL of a running demo API")
-	benchFilter = flag.String("bench-workload", "", "only workloads whose name contains this")
+	benchFilter = flag.String("bench-workload", "", "only workloads and timings whose name contains this")
 )
 
 func get(path string) func(string) [][]byte {
@@ -59,6 +59,7 @@ func TestBench(t *testing.T) {
 	b := &benchRun{t: t, r: r, dir: t.TempDir(), begin: time.Now()}
 	b.part("truth", b.truth)
 	b.part("rows", b.rows)
+	b.part("timing", b.timing)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {
@@ -195,6 +196,28 @@ func (b *benchRun) truth() error {
 		{"mixture, pool 1, two workers", Settings{Pool: 1, Workers: 2}},
 	} {
 		errs = append(errs, run(m.name, m.set, Load{Rate: 50, For: 15 * time.Second, Paths: everyPath, Seed: uint64(10 + i)}))
+	}
+	return errors.Join(errs...)
+}
+
+// timing holds stages and streams to the truth.
+func (b *benchRun) timing() error {
+	var errs []error
+	for _, c := range timingCases() {
+		if !strings.Contains(c.name, *benchFilter) {
+			continue
+		}
+		delete(b.r.Missing, c.name)
+		t, err := runTiming(b.t.Context(), b.dir, c)
+		switch {
+		case errors.Is(err, ErrMissing):
+			b.r.Missing[c.name] = err.Error()
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", c.name, err))
+		default:
+			b.r.addTiming(t)
+		}
+		b.progress("%s: %v", c.name, err)
 	}
 	return errors.Join(errs...)
 }

@@ -26,6 +26,7 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.itself(p)
 	r.truth(p)
 	r.rows(p)
+	r.timings(p)
 	if len(r.Missing) > 0 {
 		p.head("Not measured")
 		for _, what := range slices.Sorted(maps.Keys(r.Missing)) {

@@ -19,6 +19,7 @@ type Results struct {
 	Itself  *Itself           `json:"agent"`
 	Truth   []*Experiment     `json:"truth"`
 	Rows    []*Row            `json:"rows"`
+	Timings []*Timing         `json:"timings"`
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 
