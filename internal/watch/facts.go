@@ -135,10 +135,14 @@ func judged(r *recording.Recording) *recording.Recording {
 
 // unwatched is what a precision below full leaves out.
 func unwatched(o recording.Overhead) []recording.NotMeasured {
-	const what, why = "pool waits, on_cpu and loop_wait", "more would cost the target more than --overhead-budget allows"
+	const what, why = "pool waits, on_cpu, run_queue, gil_wait, blocked and loop_wait", "more would cost the target more than --overhead-budget allows"
 	switch full := kernel.Full.String(); {
 	case o.PrecisionMode != full:
-		return []recording.NotMeasured{{What: what, Why: fmt.Sprintf("the precision was %s: %s", o.PrecisionMode, why)}}
+		out := []recording.NotMeasured{{What: what, Why: fmt.Sprintf("the precision was %s: %s", o.PrecisionMode, why)}}
+		if o.PrecisionMode == kernel.Sockets.String() {
+			out = append(out, recording.NotMeasured{What: "endpoint of calls that async code makes, and with it language models by endpoint and the delay of forwarded tokens", Why: "at the precision sockets calls are not linked to requests"})
+		}
+		return out
 	case o.PrecisionShare < 1:
 		return []recording.NotMeasured{{What: what + ", of requests that were not followed", Why: fmt.Sprintf(
 			"the precision was full in %s of the time: %s; stages are told of the requests that were followed, see \"followed\" of each endpoint", recording.Share(o.PrecisionShare), why)}}
