@@ -16,10 +16,11 @@ import (
 // joined midway by the port as well. nil: none that we know.
 func recognise(p protocol.Piece, port uint16, midway bool) dialect {
 	b := p.Head
+	byPort := midway && !bytes.Contains(b, []byte(" HTTP/1.")) // whatever the port says, this is HTTP
 	switch {
-	case len(b) >= 4 && bytes.Equal(b[:4], []byte{0x60, 0x60, 0xb0, 0x17}), midway && port == 7687:
+	case len(b) >= 4 && bytes.Equal(b[:4], []byte{0x60, 0x60, 0xb0, 0x17}), byPort && port == 7687:
 		return &boltDialect{client: bolt.NewClient(), server: bolt.NewServer()}
-	case len(b) >= 4 && b[0] == '*' && b[1] >= '1' && b[1] <= '9', midway && port == 6379:
+	case len(b) >= 4 && b[0] == '*' && b[1] >= '1' && b[1] <= '9', byPort && port == 6379:
 		return &respDialect{commands: resp.NewCommands(), replies: resp.NewReplies()}
 	case looksLikeHTTP(b):
 		return &httpDialect{port: port, requests: http1.NewRequests(), responses: http1.NewResponses()}
