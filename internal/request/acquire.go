@@ -18,9 +18,9 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 			}
 		}
 	case l != nil && l.Followed && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
-		if from, to := t.waited(x.node, th, c.freeSince, at); to > from && !t.gaps.within(l.Read, at) {
+		if w := t.waited(x.node, th, c.freeSince, at); w.to > w.from && !t.gaps.within(l.Read, at) {
 			x.paused = true
-			t.waitedFor(c, x, th, from, to)
+			t.waitedFor(c, x, th, w)
 		}
 	}
 	c.shaken = true
@@ -39,18 +39,19 @@ func (c *outbound) madeFor(x *exchange) bool {
 
 // waitedFor makes a pause that ended with c a wait for it, unless another connection could have
 // served the call all the while: then it waited for something else.
-func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, from, to int64) {
+func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 	k, l := x.call, x.live
 	p := t.connectionsOf(c)
-	if idle := p.idleSince(c, from); len(idle) > 0 {
-		t.passOver(p, idle, l, to)
+	if idle := p.idleSince(c, w.from); len(idle) > 0 {
+		t.passOver(p, idle, l, w.to)
 		return
 	}
-	t.leftUnread(p, from, l)
-	k.PoolWaitStart, k.PoolWait, k.Intent = from, to-from, from
-	l.add(poolWait, from, to, c.peer.System, nil)
-	th.heldUp(from)
-	t.connection(c, from, Waited, l, to)
+	t.leftUnread(p, w.from, l)
+	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from
+	k.PoolWaitUnsure = w.sure - w.from
+	l.add(poolWait, w.from, w.to, c.peer.System, nil)
+	th.heldUp(w.from)
+	t.connection(c, w.from, Waited, l, w.to)
 }
 
 // idleSince returns the other connections that were free during the whole supposed wait.

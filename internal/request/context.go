@@ -10,7 +10,8 @@ type node struct {
 	live   *live // the request that this context was made for; children inherit
 	kids   []*node
 	steps  []step // the newest, bounded by maxSteps
-	lastIO int64  // its last send, or its last response: what it wants next begins after this
+	lastIO int64  // its last send or response, or that of what it made: what it wants next begins after this, if it waited for it
+	ownIO  int64  // its own
 	born   int64  // 0: it was there before us
 	depth  int    // ancestors that it keeps
 
@@ -182,6 +183,9 @@ func (n *node) handedOver() int64 {
 // didIO notes that the context sent or received something, here and in the ancestors that
 // wait for it.
 func (n *node) didIO(t int64) {
+	if n != nil {
+		n.ownIO = max(n.ownIO, t)
+	}
 	for depth := 0; n != nil && depth < maxDepth; depth++ {
 		n.lastIO = max(n.lastIO, t)
 		if n.live != nil {

@@ -84,6 +84,7 @@ type Call struct {
 	FirstRead, LastRead       int64 // response bytes read by the target
 	PoolWait                  int64 // nanoseconds waited for a connection; 0: did not wait
 	PoolWaitStart             int64 // where that wait begins
+	PoolWaitUnsure            int64 // nanoseconds at its begin that may have been a wait for something else, as a lock
 	Connect                   int64 // nanoseconds spent making the connection for this call
 
 	Error    string // as the protocol says, else ""

@@ -16,19 +16,20 @@ import (
 // the release. The look goes from the sending context outwards to those that made it, since
 // some clients send from a task of their own: an outer context counts only for suspensions
 // that it had ended itself before it made the inner one.
-func (t *Tracker) waited(n *node, th *thread, freed, at int64) (from, to int64) {
+func (t *Tracker) waited(n *node, th *thread, freed, at int64) (w stretch) {
 	if !th.isLoop {
 		return blockedOver(th, freed)
 	}
 	until := at
 	for depth := 0; n != nil && depth < maxDepth; depth++ {
 		left := maxLook
-		if from, to = suspendedOver(n, freed, until, &left); left == 0 {
+		w = suspendedOver(n, freed, until, &left)
+		if left == 0 {
 			t.lose("heart", "wait not judged: too many contexts and steps to look at")
-			return 0, 0
+			return stretch{}
 		}
-		if to > 0 {
-			return from, to
+		if w.to > 0 {
+			return w
 		}
 		if n.live != nil || n.born == 0 {
 			break
@@ -36,17 +37,21 @@ func (t *Tracker) waited(n *node, th *thread, freed, at int64) (from, to int64) 
 		until = n.born
 		n = n.parent
 	}
-	return 0, 0
+	return stretch{}
 }
 
+// A stretch is a wait. Until sure it may have been one for something else: it ran in between and
+// waited again, as a waiter does that was woken in vain, but also one that got a lock.
+type stretch struct{ from, sure, to int64 }
+
 // blockedOver looks for the sleep of a worker thread that holds the release.
-func blockedOver(th *thread, freed int64) (from, to int64) {
+func blockedOver(th *thread, freed int64) stretch {
 	for _, c := range th.cuts {
 		if c.kind&(event.Preempted|event.GIL) == 0 && c.off <= freed && freed <= c.on {
-			return c.off, c.on
+			return stretch{c.off, c.off, c.on}
 		}
 	}
-	return 0, 0
+	return stretch{}
 }
 
 // maxLook bounds how many steps, and contexts without one, a wait is judged by: a request may have made
@@ -54,18 +59,25 @@ func blockedOver(th *thread, freed int64) (from, to int64) {
 const maxLook = 8192
 
 // suspendedOver looks for the suspension of n and of what it made that holds the release.
-func suspendedOver(n *node, freed, until int64, left *int) (from, to int64) {
-	want := n.wants()
+func suspendedOver(n *node, freed, until int64, left *int) stretch {
+	want := n.wantsItself()
 	if freed < want || freed > until {
-		return 0, 0
+		return stretch{}
 	}
-	var runs []step
+	var runs []run
 	if collect(n, want, until, 0, left, &runs); *left == 0 {
-		return 0, 0
+		return stretch{}
 	}
 	slices.SortFunc(runs, inOrder)
+	runs = causes(n, runs)
+	for i := range runs {
+		want = max(want, runs[i].node.ownIO)
+	}
+	if freed < want {
+		return stretch{}
+	}
 	var span int64 // begin of the run of suspensions under way
-	var last step
+	var last run
 	for i, r := range runs {
 		if i == 0 {
 			last = r
@@ -81,19 +93,45 @@ func suspendedOver(n *node, freed, until int64, left *int) (from, to int64) {
 				span = last.end
 			}
 			if span <= freed && freed <= r.start {
-				return span, r.start
+				return stretch{span, last.end, r.start}
 			}
 		}
 		if r.end > last.end {
 			last = r
 		}
 	}
-	return 0, 0
+	return stretch{}
+}
+
+// A run is a step, and whose it is.
+type run struct {
+	step
+	node *node
+}
+
+// causes leaves out what n made and did not wait for, as a task that goes on beside it: only what
+// ran within a turn of the loop before n went on can have woken it, or have woken what did.
+func causes(n *node, runs []run) []run {
+	known := map[*node]bool{n: true}
+	next := ^uint32(0)
+	for i := len(runs) - 1; i >= 0; i-- {
+		r := &runs[i]
+		if !known[r.node] {
+			if r.loop && (next == ^uint32(0) || next-r.endsIn > 1) {
+				continue
+			}
+			known[r.node] = true
+		}
+		if r.loop {
+			next = r.turn
+		}
+	}
+	return slices.DeleteFunc(runs, func(r run) bool { return !known[r.node] })
 }
 
 // inOrder sorts steps by their begin; of two at one instant, a timer's step came before the one
 // that it woke.
-func inOrder(a, b step) int {
+func inOrder(a, b run) int {
 	if a.start == b.start && a.first != b.first {
 		if a.first {
 			return -1
@@ -105,8 +143,11 @@ func inOrder(a, b step) int {
 
 // wants is since when the context may want a connection: its last I/O, its own or that of a
 // context it was copied from, or its birth.
-func (n *node) wants() int64 {
-	want := max(n.lastIO, n.born)
+func (n *node) wants() int64 { return max(n.lastIO, n.wantsItself()) }
+
+// wantsItself leaves out what it made: it may not have waited for that.
+func (n *node) wantsItself() int64 {
+	want := max(n.ownIO, n.born)
 	if n.live != nil {
 		want = max(want, n.live.Read)
 	}
@@ -114,7 +155,7 @@ func (n *node) wants() int64 {
 }
 
 // collect gathers the steps of n and of the contexts made by it that touch [from, until].
-func collect(n *node, from, until int64, depth int, left *int, out *[]step) {
+func collect(n *node, from, until int64, depth int, left *int, out *[]run) {
 	before := len(*out)
 	for i := len(n.steps) - 1; i >= 0; i-- {
 		s := n.steps[i]
@@ -127,7 +168,7 @@ func collect(n *node, from, until int64, depth int, left *int, out *[]step) {
 		if s.end == 0 || s.end > until {
 			s.end = until
 		}
-		*out = append(*out, s)
+		*out = append(*out, run{s, n})
 	}
 	*left = max(0, *left-1-len(*out)+before)
 	if depth == maxDepth || *left == 0 {
