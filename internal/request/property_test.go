@@ -2,6 +2,7 @@ package request
 
 import (
 	"cmp"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -9,86 +10,183 @@ import (
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/request/simulate"
 )
 
-const seeds = 800
+// long is how many seeds each property is checked with; 100,000 take an hour.
+var long = flag.Int("seeds", 150, "how many simulated runs each property is checked with")
 
-func follow(s *simulation, events []event.Event) (*facts, *Tracker) {
+const (
+	us = 1_000
+)
+
+func follow(s *simulate.Run, events []event.Event) (*facts, *Tracker) {
 	f := &facts{}
-	tr := newTracker(f, s.late)
+	tr := newTracker(f, s.Late)
 	for i := range events {
 		tr.Feed(&events[i])
 	}
 	return f, tr
 }
 
+// traits are the targets that the properties are checked on.
+var traits = map[string]simulate.Traits{
+	"pools": 0, "locks": simulate.Locks, "threads": simulate.Threads, "grpc": simulate.GRPC, "background": simulate.Background,
+	"blocking": simulate.Blocking, "workers": simulate.Workers, "hasty": simulate.Hasty, "all": simulate.All,
+}
+
 // The simulated truth, told by complete events: every request and call is found and belongs to
 // whom it should, every instant has its stage, waits are those that there were.
 func TestSimulatedTruth(t *testing.T) {
-	waits := 0
-	for seed := range uint64(seeds) {
-		s := simulate(seed)
-		f, tr := follow(s, s.events)
-		if l := tr.Losses(); len(l) > 0 {
-			t.Fatalf("seed %d: losses %v", seed, l)
-		}
-		if len(f.requests) != len(s.truth.requests) || len(f.calls) > 0 {
-			t.Fatalf("seed %d: %d requests of %d, %d calls without one", seed, len(f.requests), len(s.truth.requests), len(f.calls))
-		}
-		for _, r := range f.requests {
-			want := s.truth.requests[r.ID]
-			if why := broken(r); why != "" {
-				t.Fatalf("seed %d, request %s: %s", seed, r.ID, why)
-			}
-			if r.Arrive != want.arrive || r.Last != want.last || len(r.Calls) != want.calls || len(r.Missing) > 0 {
-				t.Fatalf("seed %d, request %s: arrive %d last %d calls %d missing %v, want %+v", seed, r.ID, r.Arrive, r.Last, len(r.Calls), r.Missing, *want)
-			}
-			if r.CPU > r.Total() || r.CPU+r.OffCPU < want.cpu {
-				t.Fatalf("seed %d, request %s: on a CPU for %d ns and off for %d, its tasks alone had %d of %d", seed, r.ID, r.CPU, r.OffCPU, want.cpu, r.Total())
-			}
-			for _, k := range r.Calls {
-				truth := s.truth.calls[simSend{k.Connection, k.Sent}]
-				if truth == nil || truth.request != r.ID || !k.Finished || k.FirstArrived < k.Sent || k.FirstRead < k.FirstArrived {
-					t.Fatalf("seed %d: call %+v in request %s, truth %+v", seed, *k, r.ID, truth)
+	for name, with := range traits {
+		t.Run(name, func(t *testing.T) {
+			waits, missed := 0, 0
+			for seed := range uint64(*long) {
+				s := simulate.New(seed, with)
+				f, tr := follow(s, s.Events)
+				if why := differs(s, f, tr); why != "" {
+					t.Fatalf("seed %d: %s", seed, why)
 				}
-				if truth.wait > 0 {
-					waits++
-				}
-				if miss := truth.wait - k.PoolWait; miss > 2*s.slowest || -miss > 100*simUS {
-					t.Errorf("seed %d: call of %s at %d waited %d ns, truth %d", seed, r.ID, k.Sent, k.PoolWait, truth.wait)
-				}
+				told, not := found(s, f)
+				waits, missed = waits+told+not, missed+not
 			}
-		}
-		if why := pooled(s, f.connections); why != "" {
-			t.Fatalf("seed %d: %s", seed, why)
-		}
-		if t.Failed() {
-			return
+			if waits < *long/2 {
+				t.Errorf("only %d waits happened: the simulation says nothing", waits)
+			}
+			if most := waits / 50; missed > most || missed > 0 && with&simulate.Background == 0 {
+				t.Errorf("%d of %d waits were not told in full, at most %d may be, and only where tasks outlive their requests", missed, waits, most)
+			}
+			t.Logf("%d of %d waits not told in full", missed, waits)
+		})
+	}
+}
+
+// found counts the waits that were told in full, as far as the turns of the loop let them be seen,
+// and those that were not.
+func found(s *simulate.Run, f *facts) (told, not int) {
+	for _, r := range f.requests {
+		for _, k := range r.Calls {
+			switch truth := s.Calls[sent(k)]; {
+			case truth.Wait == 0 || truth.Twin || truth.After:
+			case truth.Wait-k.PoolWait > 2*s.Slowest+minStreamWait:
+				not++
+			default:
+				told++
+			}
 		}
 	}
-	if waits < seeds {
-		t.Errorf("only %d waits happened: the simulation says nothing", waits)
+	return told, not
+}
+
+func sent(k *Call) simulate.Sent { return simulate.Sent{Connection: k.Connection, At: k.Sent} }
+
+// differs compares the facts of complete events with the truth.
+func differs(s *simulate.Run, f *facts, tr *Tracker) string {
+	if l := tr.Losses(); len(l) > 0 {
+		return fmt.Sprintf("losses %v", l)
 	}
+	if len(f.requests) != len(s.Requests) {
+		return fmt.Sprintf("%d requests of %d", len(f.requests), len(s.Requests))
+	}
+	seen := map[simulate.Sent]bool{}
+	for _, r := range f.requests {
+		if why := requestDiffers(s, r, seen); why != "" {
+			return fmt.Sprintf("request %s: %s; %s", r.ID, why, stages(r))
+		}
+	}
+	for _, k := range f.calls {
+		if why := callDiffers(s, k, "", seen); why != "" {
+			return fmt.Sprintf("%s: call %+v without a request", why, *k)
+		}
+	}
+	if len(seen) != len(s.Calls) {
+		return fmt.Sprintf("%d calls of %d", len(seen), len(s.Calls))
+	}
+	return pooled(s, f.connections)
+}
+
+func requestDiffers(s *simulate.Run, r *Request, seen map[simulate.Sent]bool) string {
+	want := s.Requests[r.ID]
+	if why := broken(r); why != "" {
+		return why
+	}
+	if r.Arrive != want.Arrive || r.Read != want.Read || r.Last != want.Last || len(r.Missing) > 0 || r.Status != 200 {
+		return fmt.Sprintf("arrive %d read %d last %d missing %v, want %+v", r.Arrive, r.Read, r.Last, r.Missing, *want)
+	}
+	if r.CPU > r.Total() || r.CPU+r.OffCPU < want.CPU {
+		return fmt.Sprintf("on a CPU for %d ns and off for %d, its tasks alone had %d of %d", r.CPU, r.OffCPU, want.CPU, r.Total())
+	}
+	if got := int64(r.sum(Unexplained) * 1e6); got > want.Idle+maxUnexplained {
+		return fmt.Sprintf("%d ns unexplained, it was idle for %d at most", got, want.Idle)
+	}
+	for _, k := range r.Calls {
+		if why := callDiffers(s, k, r.ID, seen); why != "" {
+			return fmt.Sprintf("%s: call %+v", why, *k)
+		}
+	}
+	return ""
+}
+
+// tolerance is for a wait, in ns: the loop's own work between the wake-up and the step.
+const tolerance = 200 * us
+
+// maxUnexplained is for a request beyond sleeps, locks and threads, in ns: waits for a stream that
+// are too short to be told from the hand-over, and the moments between two steps.
+const maxUnexplained = 2 * minStreamWait
+
+// callDiffers looks at a call in a request's list, or in none where id is "".
+func callDiffers(s *simulate.Run, k *Call, id string, seen map[simulate.Sent]bool) string {
+	at := sent(k)
+	truth := s.Calls[at]
+	switch {
+	case truth == nil:
+		return "there was none"
+	case seen[at]:
+		return "told twice"
+	case id != "" && truth.Request != id && k.Basis != "order":
+		return "it is of " + truth.Request
+	case id == "" && k.Endpoint == "" && !truth.Twin:
+		return "no orphan, it is of " + truth.Request
+	case !k.Finished || k.FirstArrived < k.Sent || k.FirstRead < k.FirstArrived:
+		return "impossible times"
+	case k.Basis == "order" && !truth.Twin:
+		return "linked by order, though its message is its own"
+	}
+	seen[at] = true
+	if truth.After || truth.Twin {
+		return ""
+	}
+	if k.PoolWaitUnsure < 0 || k.PoolWaitUnsure > k.PoolWait || k.PoolWait-k.PoolWaitUnsure > truth.Wait+truth.Lock+tolerance {
+		return fmt.Sprintf("waited %d ns, %d of it unsure, truth %d", k.PoolWait, k.PoolWaitUnsure, truth.Wait)
+	}
+	return ""
 }
 
 // pooled checks the changes told to the pools: a connection is busy and free by turns, and no
 // more are open than the pool has.
-func pooled(s *simulation, changes []Connection) string {
+func pooled(s *simulate.Run, changes []Connection) string {
 	busy, open := map[uint64]bool{}, map[string]int{}
 	for _, c := range changes {
 		switch c.Change {
 		case Opened:
 			open[c.Peer.Address]++
 		case Busy, Free:
+			if c.Streams {
+				continue
+			}
 			if busy[c.ID] == (c.Change == Busy) {
 				return fmt.Sprintf("connection %d twice in change %d", c.ID, c.Change)
 			}
 			busy[c.ID] = c.Change == Busy
 		}
 	}
-	for _, p := range s.pools {
-		if n := open[fmt.Sprintf("127.0.0.1:%d", p.port)]; n != p.made {
-			return fmt.Sprintf("%d connections to port %d, there were %d", n, p.port, p.made)
+	made := map[string]int{}
+	for _, p := range s.Pools {
+		made[fmt.Sprintf("127.0.0.1:%d", p.Port)] += p.Made
+	}
+	for address, n := range made {
+		if open[address] != n {
+			return fmt.Sprintf("%d connections to %s, there were %d", open[address], address, n)
 		}
 	}
 	for id, b := range busy {
@@ -97,6 +195,12 @@ func pooled(s *simulation, changes []Connection) string {
 		}
 	}
 	return ""
+}
+
+func gone(tr *Tracker, s *simulate.Run) {
+	for _, pid := range s.PIDs {
+		tr.Gone(pid, s.End)
+	}
 }
 
 // A disturbance changes an event stream as a real system may.
@@ -136,10 +240,10 @@ func TestDisturbedStreams(t *testing.T) {
 	for name, disturb := range map[string]disturbance{"1 % lost": lose(.01), "half lost": lose(.5), "shuffled": shuffled(8), "far shuffled": shuffled(300), "doubled": doubled} {
 		t.Run(name, func(t *testing.T) {
 			claimed, invented := 0, 0
-			for seed := range uint64(seeds / 4) {
-				s := simulate(seed)
-				f, tr := follow(s, disturb(rand.New(rand.NewPCG(seed, 4)), s.events))
-				tr.Gone(apiPID, s.now)
+			for seed := range uint64(*long) {
+				s := simulate.New(seed, simulate.All)
+				f, tr := follow(s, disturb(rand.New(rand.NewPCG(seed, 4)), s.Events))
+				gone(tr, s)
 				for _, r := range f.requests {
 					if why := broken(r); why != "" {
 						t.Fatalf("seed %d, request %s: %s", seed, r.ID, why)
@@ -149,7 +253,7 @@ func TestDisturbedStreams(t *testing.T) {
 							continue
 						}
 						claimed++
-						if truth := s.truth.calls[simSend{k.Connection, k.Sent}]; truth == nil || k.PoolWait > truth.wait+2*simMS {
+						if truth := s.Calls[sent(k)]; truth == nil || k.PoolWait > truth.Wait+2*1000*us {
 							invented++
 						}
 					}
@@ -167,24 +271,24 @@ func TestDisturbedStreams(t *testing.T) {
 
 // The ring buffer's disorder leaves no trace behind Sequence.
 func TestOrderIsRestored(t *testing.T) {
-	for seed := range uint64(seeds / 10) {
-		s := simulate(seed)
-		for i := range s.events {
-			s.events[i].Time += int64(i) // no ties: their order is what the ring buffer says
+	for seed := range uint64(*long) {
+		s := simulate.New(seed, simulate.All)
+		for i := range s.Events {
+			s.Events[i].Time += int64(i) // no ties: their order is what the ring buffer says
 		}
-		want, _ := follow(s, s.events)
+		want, _ := follow(s, s.Events)
 		rng := rand.New(rand.NewPCG(seed, 5))
 		type due struct {
 			at int64
 			e  event.Event
 		}
 		var queue []due
-		for _, e := range s.events {
+		for _, e := range s.Events {
 			queue = append(queue, due{e.Time + rng.Int64N(Hold)*int64(rng.IntN(2)), e})
 		}
 		slices.SortFunc(queue, func(a, b due) int { return cmp.Compare(a.at, b.at) })
 		got := &facts{}
-		tr := newTracker(got, s.late)
+		tr := newTracker(got, s.Late)
 		var q Sequence
 		for _, d := range queue {
 			q.Push(&d.e)
@@ -208,21 +312,21 @@ func rngOf(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 6)) }
 // invented or made longer, and no call of a request that counts as whole belongs to another.
 func TestAnnouncedLossInventsNothing(t *testing.T) {
 	claimed, missed, marked, requests, wrong := 0, 0, 0, 0, 0
-	for seed := range uint64(seeds) {
-		s := simulate(seed)
+	for seed := range uint64(*long) {
+		s := simulate.New(seed, simulate.All)
 		rng := rngOf(seed)
 		bursts := gaps{}
 		for range 1 + rng.IntN(3) {
-			from := s.events[rng.IntN(len(s.events))].Time
-			bursts = append(bursts, gap{from, from + rng.Int64N(3*simMS)})
+			from := s.Events[rng.IntN(len(s.Events))].Time
+			bursts = append(bursts, gap{from, from + rng.Int64N(3*1000*us)})
 		}
 		slices.SortFunc(bursts, func(a, b gap) int { return cmp.Compare(a.from, b.from) })
 		share := rng.Float64()
 		f := &facts{}
-		tr := newTracker(f, s.late)
+		tr := newTracker(f, s.Late)
 		told := 0
-		for i := range s.events {
-			e := &s.events[i]
+		for i := range s.Events {
+			e := &s.Events[i]
 			for told < len(bursts) && bursts[told].from <= e.Time {
 				tr.Lost(bursts[told].from, bursts[told].to)
 				told++
@@ -231,7 +335,7 @@ func TestAnnouncedLossInventsNothing(t *testing.T) {
 				tr.Feed(e)
 			}
 		}
-		tr.Gone(apiPID, s.now)
+		gone(tr, s)
 		for _, r := range f.requests {
 			requests++
 			if why := broken(r); why != "" {
@@ -240,25 +344,25 @@ func TestAnnouncedLossInventsNothing(t *testing.T) {
 			if len(r.Missing) > 0 {
 				marked++
 			}
-			want := s.truth.requests[r.ID]
-			if len(r.Missing) == 0 && (want == nil || r.Last != want.last || len(r.Calls) != want.calls) {
+			want := s.Requests[r.ID]
+			if len(r.Missing) == 0 && (want == nil || r.Last != want.Last || !allTold(s, r, f.calls)) {
 				t.Fatalf("seed %d: request %s counts as whole: %d calls, ends %d; truth %+v", seed, r.ID, len(r.Calls), r.Last, want)
 			}
 			for _, k := range r.Calls {
-				truth := s.truth.calls[simSend{k.Connection, k.Sent}]
-				if truth == nil || truth.request != r.ID {
+				truth := s.Calls[sent(k)]
+				if truth == nil || truth.Request != r.ID {
 					wrong++
-					if len(r.Missing) == 0 {
+					if len(r.Missing) == 0 && k.Basis != "order" {
 						t.Fatalf("seed %d: call %+v of another request in %s, which counts as whole", seed, *k, r.ID)
 					}
 					continue
 				}
-				if k.PoolWait > truth.wait+100*simUS {
-					t.Errorf("seed %d: call of %s at %d waited %d ns, truth %d; bursts %v", seed, r.ID, k.Sent, k.PoolWait, truth.wait, bursts)
+				if !truth.Twin && k.PoolWait-k.PoolWaitUnsure > truth.Wait+truth.Lock+tolerance {
+					t.Errorf("seed %d: call of %s at %d waited %d ns, truth %d; bursts %v", seed, r.ID, k.Sent, k.PoolWait, truth.Wait, bursts)
 				}
 				if k.PoolWait > 0 {
 					claimed++
-				} else if truth.wait > 3*simMS {
+				} else if truth.Wait > 3*1000*us {
 					missed++
 				}
 			}
@@ -268,4 +372,18 @@ func TestAnnouncedLossInventsNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d requests, %d marked; %d waits claimed, %d above 3 ms not claimed, %d calls in a wrong, marked request", requests, marked, claimed, missed, wrong)
+}
+
+// allTold reports whether each call of a request is in its list or was handed out alone.
+func allTold(s *simulate.Run, r *Request, alone []*Call) bool {
+	told := map[simulate.Sent]bool{}
+	for _, k := range append(slices.Clone(alone), r.Calls...) {
+		told[sent(k)] = true
+	}
+	for at, k := range s.Calls {
+		if k.Request == r.ID && !k.After && !k.Twin && !told[at] {
+			return false
+		}
+	}
+	return true
 }
