@@ -370,6 +370,9 @@ func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 		return
 	}
 	s.x.call.PoolWaitStart, s.x.call.PoolWait = k.at, wait
+	if s.x.call.Basis == "order" { // the start may be another call's
+		s.x.call.PoolWaitUnsure = wait
+	}
 	if l := s.x.live; l != nil {
 		l.add(poolWait, k.at, s.sent, c.peer.System, nil)
 		t.connection(c, k.at, Waited, l, s.sent)
