@@ -46,6 +46,12 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 		t.passOver(p, idle, l, w.to)
 		return
 	}
+	switch {
+	case p.restedWithin(c, th, w.sure, w.to):
+		return // whoever waits for a connection takes one that is free
+	case p.restedWithin(c, th, w.from, w.sure):
+		w.from = w.sure
+	}
 	t.leftUnread(p, w.from, l)
 	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from
 	k.PoolWaitUnsure = w.sure - w.from

@@ -44,14 +44,14 @@ func (p *connections) add(c *outbound) {
 }
 
 // take notes that a call has the connection; others may be out on it already.
-func (t *Tracker) take(c *outbound, x *exchange, at int64) {
+func (t *Tracker) take(c *outbound, x *exchange, th *thread, at int64) {
 	if c.taken {
 		return
 	}
 	t.unleak(c, at)
 	c.taken, c.user, c.operation = true, x.live, x.call.Operation
 	p := t.connectionsOf(c)
-	p.took(c, x, at)
+	p.took(c, x, th, at)
 	p.users[c.endpoint()]++
 	p.filled()
 	t.use(c, at, Busy, x.live, c.operation)
@@ -78,12 +78,12 @@ func (t *Tracker) giveBack(c *outbound, at int64, l *live) {
 
 // took notes a call on a connection that carried none. Since when the caller waited for it is 0 if
 // it did not; its pause may have held the moment in which the connection was given back all the same.
-func (p *connections) took(c *outbound, x *exchange, at int64) {
+func (p *connections) took(c *outbound, x *exchange, th *thread, at int64) {
 	p.busy++
 	if wanted := x.call.PoolWaitStart; wanted != 0 {
 		p.granted.push(granted{wanted, at}, keptGranted)
 	}
-	if !x.paused && c.freeSince != 0 {
+	if !x.paused && c.freeSince != 0 && th.rested(c.freeSince, at) {
 		p.lay(c, at)
 	}
 }
@@ -100,9 +100,7 @@ func (p *connections) gave(c *outbound, at int64) {
 
 // lay notes that c was idle until now.
 func (p *connections) lay(c *outbound, at int64) {
-	if at-c.freeSince > overtake {
-		p.idle.push(gap{c.freeSince, at}, keptIdle)
-	}
+	p.idle.push(gap{c.freeSince, at}, keptIdle)
 }
 
 // full reports whether every connection was taken throughout, by calls of an event loop or by
@@ -124,6 +122,25 @@ func (p *connections) full(from, to int64, threads bool) bool {
 		return false
 	}
 	return !slices.ContainsFunc(p.idle.kept, func(g gap) bool { return min(g.to, to)-max(g.from, from) > brief })
+}
+
+// rested reports whether a connection that is free since a time should have been taken by now if
+// somebody waited for it: an event loop that has slept meanwhile had nobody to run.
+func (th *thread) rested(since, at int64) bool {
+	if th.isLoop {
+		return th.slept > since && at-since > overtake
+	}
+	return at-since > atOnce
+}
+
+// restedWithin reports whether a connection other than c was free for a while between two times.
+func (p *connections) restedWithin(c *outbound, th *thread, from, to int64) bool {
+	for _, o := range p.byID {
+		if o != c && o.shaken && !o.taken && !o.leaked && o.onThread == c.onThread && o.channel == nil && to-max(from, o.freeSince) > atOnce && th.rested(max(from, o.freeSince), to) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(p.idle.kept, func(g gap) bool { return min(g.to, to)-max(g.from, from) > atOnce })
 }
 
 // overtaken reports whether somebody who wanted a connection later got one before a time, or

@@ -89,7 +89,7 @@ func (t *Tracker) gaveUp(l *live) {
 	}
 	h := t.habits[l.Endpoint]
 	suspect := false
-	for i := range l.pauses {
+	for i := len(l.pauses) - 1; i >= 0; i-- { // the last one before it went on is the likeliest
 		p := &l.pauses[i]
 		if !p.likeTimeout() || t.gaps.within(l.Read, p.to) {
 			continue
@@ -105,6 +105,7 @@ func (t *Tracker) gaveUp(l *live) {
 		case h.calls[pool.key].slept > l.sleptBefore(i):
 		case h.fails(l, pool.key, l.callsTo(pool.key)):
 			t.timedOut(l, from, p.to, pool)
+			l.follows(nil, pool, 0) // the call that it did not make: there is none beyond those
 			suspect = true
 		default:
 			suspect = true

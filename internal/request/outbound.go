@@ -227,7 +227,7 @@ func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun)
 		b.body.sent(p)
 	}
 	t.attach(x)
-	t.take(c, x, e.Time)
+	t.take(c, x, th, e.Time)
 	if l != nil {
 		l.follows(n, t.connectionsOf(c), x.call.PoolWaitStart)
 	}

@@ -44,10 +44,13 @@ func (t *Tracker) waited(n *node, th *thread, freed, at int64) (w stretch) {
 // waited again, as a waiter does that was woken in vain, but also one that got a lock.
 type stretch struct{ from, sure, to int64 }
 
+const atOnce = 5_000_000 // ns
+
 // blockedOver looks for the sleep of a worker thread that holds the release.
 func blockedOver(th *thread, freed int64) stretch {
 	for _, c := range th.cuts {
-		if c.kind&(event.Preempted|event.GIL) == 0 && c.off <= freed && freed <= c.on {
+		// Who gives it back wakes the next one right away; a lock is given back at any other time.
+		if c.kind&(event.Preempted|event.GIL) == 0 && c.off <= freed && freed <= c.on && c.woken-freed <= atOnce {
 			return stretch{c.off, c.off, c.on}
 		}
 	}
