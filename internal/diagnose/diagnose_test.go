@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/request"
 )
 
 // n observations of the same length.
@@ -109,7 +110,7 @@ func TestPoolEvidence(t *testing.T) {
 	}
 	rec.Endpoints[0].Calls = []recording.Call{{Peer: "redis", Operation: "GET", Count: 100, Latency: times(100, .001)}}
 	says(t, Rank(rec), KindPool, "redis 127.0.0.1:6379", "10 of 10 connections in use while up to 37 requests waited", "80 of 100 acquisitions waited (80 %): p50 200 ms",
-		"GET /x held them for 90 %", "p95 1.00 ms", "2 acquisitions gave up", "above 10; up to 47", "held for 10.0 s when the calls on them took 100 ms")
+		"GET /x held them for 90 %", "p95 1.00 ms", "2 acquisitions likely gave up", "above 10; up to 47", "held for 10.0 s when the calls on them took 100 ms")
 
 	rec.Pools[0].Holders = nil
 	says(t, Rank(rec), KindPool, "answered fast, so it can take them")
@@ -165,4 +166,35 @@ func TestDependencyEvidence(t *testing.T) {
 	rec := &recording.Recording{Endpoints: []recording.Endpoint{e}, Backends: []recording.Backend{{Peer: "redis",
 		Rates: map[string]float64{"redis_evicted_keys_total": 3, "keyspace_hits": 8, "keyspace_misses": 2}}}}
 	says(t, Rank(rec), KindDependency, "GET: 100 calls, p50 10.0 ms", "3 of 100 calls answered an error", "evicted 3.00 keys a second", "hit rate over the window was 80 %", "up to 10 calls")
+}
+
+func TestPoolTroubles(t *testing.T) {
+	p := &recording.Pool{
+		Peer: "redis", Limit: 2,
+		Holders: []recording.Holder{
+			{Endpoint: "GET /a", Seconds: 9, DelayedSeconds: 1, Operations: []recording.Held{{Operation: "GET", Seconds: 9, DelayedSeconds: 1}}},
+			{Endpoint: "GET /b", Seconds: 3, DelayedSeconds: 3, Operations: []recording.Held{{Operation: "BLPOP", Seconds: 3, DelayedSeconds: 3}}},
+		},
+		Leaks: []recording.Leak{{Endpoint: "GET /leak", Operation: "PING"}},
+		Waits: []recording.PoolWait{{Endpoint: "GET /a", Acquisitions: 4, Waited: 2}},
+	}
+	if got, want := heldMeanwhile(p), "While others waited, GET /b had them for 75 % of the time, by BLPOP."; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	said := strings.Join(append(waitsOf(p), poolAdvice(p, "connections", 12, called{})), " ")
+	for _, want := range []string{"GET /leak likely never gave back a connection after PING", "Give back the connections that GET /leak took (1 of 2"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("nothing says %q: %s", want, said)
+		}
+	}
+}
+
+func TestUnexplainedReasons(t *testing.T) {
+	rec := &recording.Recording{Endpoints: []recording.Endpoint{{Endpoint: "GET /a", Stages: []recording.Stage{
+		{Stage: request.Unexplained, Reasons: []recording.Reason{{Reason: string(request.Timer), Requests: 1, Seconds: 1}, {Reason: string(request.LockOrSemaphore), Requests: 3, Seconds: 2}}},
+	}}}}
+	got := strings.Join(reasons(&wait{cause: causeOf(recording.Stage{Stage: request.Unexplained})}, rec), " ")
+	if want := "2.00 s of it, in 3 requests, was ended by another request"; !strings.HasPrefix(got, want) || !strings.Contains(got, "timer") {
+		t.Errorf("%q, want it to begin with %q and to name the timer", got, want)
+	}
 }

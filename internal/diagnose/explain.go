@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/request"
 )
 
 // explain says where a cause sits, what in the recording speaks for it, and what to do.
@@ -48,9 +49,32 @@ func explainCause(w *wait, f facts) (where string, evidence []string, recommenda
 			return "the target", []string{fmt.Sprintf("The precision was lowered to %s: CPU, event loop and pool waits are not told apart there.", mode)},
 				"Measure again with a larger --overhead-budget: this time is not explained because explaining it was too dear."
 		}
-		return "the target", []string{"No stage of the model covers this time: a sleep, a lock or a queue inside the process."},
+		return "the target", append([]string{"No stage of the model covers this time: a sleep, a lock or a queue inside the process."}, reasons(w, f.rec)...),
 			"Look at what these endpoints await besides their calls: sleeps, locks, semaphores, queues; this share also bounds how far the other findings can be trusted."
 	}
+}
+
+// reasons says what is known of unexplained time, the most first.
+func reasons(w *wait, rec *recording.Recording) (out []string) {
+	var all recording.Stage
+	for i := range rec.Endpoints {
+		for _, s := range rec.Endpoints[i].Stages {
+			if causeOf(s) == w.cause {
+				for _, why := range s.Reasons {
+					all.Because(why)
+				}
+			}
+		}
+	}
+	slices.SortFunc(all.Reasons, func(a, b recording.Reason) int { return cmp.Compare(b.Seconds, a.Seconds) })
+	for _, r := range all.Reasons {
+		what := "was ended by a timer of the request's own, a sleep or a time-out"
+		if r.Reason == string(request.LockOrSemaphore) {
+			what = "was ended by another request, as a lock or semaphore does, while no pool was at its limit"
+		}
+		out = append(out, fmt.Sprintf("%s of it, in %s, %s.", recording.Seconds(r.Seconds), plural(r.Requests, "request"), what))
+	}
+	return out
 }
 
 // system returns the recognised system of a peer, "redis" of "redis 127.0.0.1:6379".

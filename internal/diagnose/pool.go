@@ -31,6 +31,9 @@ func explainPool(w *wait, f facts) (where string, evidence []string, recommendat
 	for _, h := range p.Holders {
 		held += h.Seconds
 	}
+	if meanwhile := heldMeanwhile(p); meanwhile != "" {
+		evidence = append(evidence, meanwhile)
+	}
 	if held > 0 {
 		top := slices.MaxFunc(p.Holders, func(a, b recording.Holder) int { return cmp.Compare(a.Seconds, b.Seconds) })
 		evidence = append(evidence, fmt.Sprintf("%s held them for %s of the %s that they were held.", top.Endpoint, recording.Share(top.Seconds/held), recording.Seconds(held)))
@@ -61,6 +64,24 @@ func worstPool(rec *recording.Recording, peer string) (worst *recording.Pool) {
 	return worst
 }
 
+// heldMeanwhile says whose calls had the connections while others waited.
+func heldMeanwhile(p *recording.Pool) string {
+	total, most := 0.0, 0.0
+	var who, what string
+	for _, h := range p.Holders {
+		total += h.DelayedSeconds
+		for _, k := range h.Operations {
+			if k.DelayedSeconds > most {
+				most, who, what = k.DelayedSeconds, h.Endpoint, k.Operation
+			}
+		}
+	}
+	if total == 0 || most == 0 {
+		return ""
+	}
+	return fmt.Sprintf("While others waited, %s had them for %s of the time, by %s.", cmp.Or(who, "work of no request"), recording.Share(most/total), what)
+}
+
 func waitsOf(p *recording.Pool) []string {
 	var all recording.Dist
 	var acquisitions, waited int64
@@ -75,7 +96,14 @@ func waitsOf(p *recording.Pool) []string {
 	out := []string{fmt.Sprintf("%s of %s acquisitions waited (%s): p50 %s, p95 %s, longest %s.", recording.Number(waited), recording.Number(acquisitions),
 		recording.Share(float64(waited)/float64(acquisitions)), recording.Seconds(all.Quantile(.5)), recording.Seconds(all.Quantile(.95)), recording.Seconds(all.Max))}
 	if p.Timeouts > 0 {
-		out = append(out, fmt.Sprintf("%s gave up waiting.", plural(p.Timeouts, "acquisition")))
+		out = append(out, fmt.Sprintf("%s likely gave up waiting.", plural(p.Timeouts, "acquisition")))
+	}
+	for _, l := range p.Leaks {
+		how := "lies idle while others wait"
+		if l.Unread {
+			how = "keeps an answer that nobody reads on"
+		}
+		out = append(out, fmt.Sprintf("%s likely never gave back a connection after %s: it %s.", l.Endpoint, l.Operation, how))
 	}
 	return out
 }
@@ -87,6 +115,10 @@ func poolAdvice(p *recording.Pool, unit string, held float64, calls called) stri
 	if unit == "streams" {
 		return fmt.Sprintf("The server allows %d concurrent streams on a connection; raise its limit or spread the calls over several channels (up to %d were wanted at once).",
 			max(p.Limit, p.InUseMax), wanted)
+	}
+	if n := len(p.Leaks); n > 0 {
+		return fmt.Sprintf("Give back the connections that %s took (%d of %d never came back), by a context manager or a finally; a larger pool only hides it.",
+			p.Leaks[0].Endpoint, n, max(p.Limit, p.OpenMax))
 	}
 	size := fmt.Sprintf("Raise the limit of the %s pool above %d; up to %d connections were wanted at once", system(p.Peer), max(p.Limit, p.InUseMax), wanted)
 	busy := calls.latency.Sum

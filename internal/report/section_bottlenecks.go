@@ -104,9 +104,27 @@ func (b *builder) pools(s *Section) {
 		}
 	}
 	s.table(t)
+	for i := range b.whole.Pools {
+		for _, text := range troubles(&b.whole.Pools[i]) {
+			s.text(text)
+		}
+	}
 	if p := poolPicture(b.whole, b.in.Scenarios); p != nil {
 		s.picture(p)
 	}
+}
+
+// troubles are a pool's time-outs and leaks in words.
+func troubles(p *recording.Pool) (out []string) {
+	for _, w := range p.Waits {
+		if w.TimedOut > 0 {
+			out = append(out, fmt.Sprintf("%s: %s likely gave up waiting for a connection %s times.", poolName(p), w.Endpoint, recording.Number(w.TimedOut)))
+		}
+	}
+	for _, l := range p.Leaks {
+		out = append(out, fmt.Sprintf("%s: %s likely never gave back a connection that it took for %s.", poolName(p), l.Endpoint, l.Operation))
+	}
+	return out
 }
 
 func poolName(p *recording.Pool) string {
