@@ -20,7 +20,7 @@ import (
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,rag; empty: all")
 	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
@@ -60,6 +60,7 @@ func TestBench(t *testing.T) {
 	b.part("truth", b.truth)
 	b.part("rows", b.rows)
 	b.part("timing", b.timing)
+	b.part("pools", b.pools)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {
@@ -100,6 +101,19 @@ func (b *benchRun) part(name string, run func() error) {
 			b.t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func (b *benchRun) pools() error {
+	b.r.Pools = nil
+	for _, loop := range []string{"uvloop", "asyncio"} {
+		f, err := RunPools(b.t.Context(), b.dir, Settings{Loop: loop}, []string{"redis", "httpx", "aiohttp", "urllib3"}, 8*time.Second)
+		if err != nil {
+			return fmt.Errorf("pools, %s: %w", loop, err)
+		}
+		b.r.Pools = append(b.r.Pools, f)
+		b.progress("pools: %s", f.Target)
+	}
+	return nil
 }
 
 func (b *benchRun) costs() error {

@@ -30,11 +30,13 @@ type Seen struct {
 	Seconds  float64 `json:"seconds"`
 	Complete bool    `json:"complete"`
 	Stages   []struct {
-		Stage   string  `json:"stage"`
-		Peer    string  `json:"peer"`
-		Seconds float64 `json:"seconds"`
+		Stage   string             `json:"stage"`
+		Peer    string             `json:"peer"`
+		Seconds float64            `json:"seconds"`
+		Reasons map[string]float64 `json:"reasons"`
 	} `json:"stages"`
-	Calls []SeenCall `json:"calls"`
+	Calls    []SeenCall `json:"calls"`
+	TimedOut []string   `json:"timed_out"`
 }
 
 // SeenCall is one call of it; times in seconds on CLOCK_MONOTONIC.

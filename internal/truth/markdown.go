@@ -27,6 +27,7 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.truth(p)
 	r.rows(p)
 	r.timings(p)
+	r.pools(p)
 	if len(r.Missing) > 0 {
 		p.head("Not measured")
 		for _, what := range slices.Sorted(maps.Keys(r.Missing)) {

@@ -20,6 +20,7 @@ type Results struct {
 	Truth   []*Experiment     `json:"truth"`
 	Rows    []*Row            `json:"rows"`
 	Timings []*Timing         `json:"timings"`
+	Pools   []*PoolFindings   `json:"pools"`
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 

@@ -23,6 +23,8 @@ type Settings struct {
 	Pool       int           // Redis connections of each worker; default 10
 	Hold       time.Duration // how long /hold keeps a connection; default 20 ms
 	Log        bool          // write the truth log
+	needs      string        // the environment it runs in, app/NAME.txt
+	env        []string      // more of the process's environment
 }
 
 // String is how it is named in results.
@@ -89,7 +91,7 @@ func (s *Stand) StartRedis(name string) (*Redis, error) {
 // StartTarget starts an application with a Redis of its own and waits until it answers.
 func (s *Stand) StartTarget(set Settings) (*Target, error) {
 	set = set.defaults()
-	python, err := venv(basic)
+	python, err := venv(either(set.needs, basic))
 	if err != nil {
 		return nil, err
 	}
@@ -118,6 +120,7 @@ func (s *Stand) StartTarget(set Settings) (*Target, error) {
 		"REDIS_PORT=" + redisPort, "POOL=" + strconv.Itoa(set.Pool), "MIDDLEWARE=" + set.Middleware,
 		"HOLD_MS=" + strconv.FormatFloat(set.Hold.Seconds()*1e3, 'f', -1, 64),
 	}
+	env = append(env, set.env...)
 	if set.Log {
 		t.Truth = filepath.Join(s.Dir, "truth.jsonl")
 		env = append(env, "TRUTH="+t.Truth)
