@@ -41,14 +41,16 @@ func ofSize(short, long int) int {
 
 const agentEnv = "RAGSCOPE_WATCH_AGENT"
 
-// TestMain makes this program the agent of a test where it is started as one.
+// TestMain makes this program what a test started it as.
 func TestMain(m *testing.M) {
-	if config := os.Getenv(agentEnv); config != "" {
-		if err := beAgent(config); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for env, be := range map[string]func(string) error{agentEnv: beAgent, crowdEnv: beCrowd} {
+		if config := os.Getenv(env); config != "" {
+			if err := be(config); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	os.Exit(m.Run())
 }
