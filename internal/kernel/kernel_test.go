@@ -154,7 +154,7 @@ func follow(t *testing.T, k *Kernel) *seen {
 			s.mu.Lock()
 			s.events = append(s.events, c)
 			s.mu.Unlock()
-		}, func() {})
+		}, func(bool) {})
 	}()
 	t.Cleanup(func() {
 		stop()

@@ -27,8 +27,8 @@ const idlePolls = 10
 const batch = 4096
 
 // Read hands every event to fn until ctx ends, in the order of the ring buffer, and calls
-// idle whenever the buffer is empty, and after every batch. The event and its bytes are valid only during the call.
-func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func()) error {
+// idle whenever the buffer was read to its end, and after every batch where it was not. The event and its bytes are valid only during the call.
+func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func(drained bool)) error {
 	every := time.NewTimer(0)
 	defer every.Stop()
 	quiet := 0
@@ -37,7 +37,7 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func())
 		if err != nil {
 			return err
 		}
-		idle()
+		idle(n < batch)
 		if n == batch && ctx.Err() == nil {
 			continue
 		}
@@ -62,10 +62,10 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func())
 const lastBatches = 64
 
 // last reads what came until the end.
-func (k *Kernel) last(fn func(e *event.Event), idle func()) error {
+func (k *Kernel) last(fn func(e *event.Event), idle func(drained bool)) error {
 	for range lastBatches {
 		n, err := k.drain(fn)
-		idle()
+		idle(n < batch)
 		if err != nil || n < batch {
 			return err
 		}

@@ -9,7 +9,7 @@ import (
 // events, and threads do not tell theirs. When there is no room, those that were quiet the longest
 // make it; a connection that speaks again is then one joined midway.
 const (
-	maxConnections = 1 << 16
+	maxConnections = 1 << 15
 	maxThreads     = 1 << 12
 )
 
@@ -27,14 +27,14 @@ func quietest[K compare.Ordered, V any](m map[K]V, seen func(V) int64) []K {
 func (t *Tracker) makeRoom() {
 	if len(t.in) >= maxConnections {
 		for _, id := range quietest(t.in, func(c *inbound) int64 { return c.seen }) {
-			t.abandon(t.in[id], t.in[id].seen, "more than 65,536 connections: it is no longer followed")
+			t.abandon(t.in[id], t.in[id].seen, "more than 32,768 connections: it is no longer followed")
 			delete(t.in, id)
 			t.lose("inbound", "connection forgotten for lack of room")
 		}
 	}
 	if len(t.out) >= maxConnections {
 		for _, id := range quietest(t.out, func(c *outbound) int64 { return c.seen }) {
-			t.closeOutbound(t.out[id], t.out[id].seen, "no longer followed: more than 65,536 connections")
+			t.closeOutbound(t.out[id], t.out[id].seen, "no longer followed: more than 32,768 connections")
 			t.lose("outbound", "connection forgotten for lack of room")
 		}
 	}

@@ -12,7 +12,7 @@ func (w *Watcher) push(e *event.Event) {
 	w.mu.Lock()
 	w.sequence.Push(e)
 	w.mu.Unlock()
-	w.pushed = true
+	w.pushed, w.newest = true, max(w.newest, e.Time)
 	if w.events != nil {
 		if err := w.events.Write(e); err != nil {
 			w.log.Warn("raw events are no longer written", "error", err)
@@ -21,9 +21,14 @@ func (w *Watcher) push(e *event.Event) {
 	}
 }
 
-// release feeds the heart with everything that is old enough to be in order.
-func (w *Watcher) release() {
+// release feeds the heart with everything that is old enough to be in order: by the clock where the
+// buffer was read to its end, else by the newest event, for what comes next may be hardly younger.
+func (w *Watcher) release(drained bool) {
 	t := now().mono
+	until := t
+	if !drained {
+		until = min(t, w.newest)
+	}
 	var full uint64
 	if w.pushed { // else the buffer was empty, and nothing was lost
 		full = w.kernel.Full()
@@ -35,10 +40,10 @@ func (w *Watcher) release() {
 		w.tracker.Lost(w.released, t)
 	}
 	w.pushed, w.released = false, t
-	w.sequence.Release(t-request.Hold, w.tracker.Feed)
+	w.sequence.Release(until-request.Hold, w.tracker.Feed)
 	if w.joiner != nil {
-		w.joiner.Advance(t)
-		w.culprits.Advance(t)
+		w.joiner.Advance(until)
+		w.culprits.Advance(until)
 	}
 }
 

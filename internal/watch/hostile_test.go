@@ -545,6 +545,9 @@ func TestHostileStop(t *testing.T) {
 	if full == 0 || incomplete == 0 {
 		t.Errorf("%d requests while the agent stood still: %d events lost, %d requests marked", enough, full, incomplete)
 	}
+	if late := lost(rec, "event came too late to be put in order"); late > 100 {
+		t.Errorf("%d events of a full ring buffer were taken out of order", late)
+	}
 	right := 0
 	for _, r := range got {
 		if r.Endpoint == "GET /after" && r.Complete && r.Status == 200 {

@@ -61,6 +61,7 @@ type Watcher struct {
 	sequence request.Sequence
 	released int64  // when events were last released
 	pushed   bool   // events since then; push's and release's
+	newest   int64  // time of the newest event read, CLOCK_MONOTONIC in ns; push's and release's
 	full     uint64 // events that had found no room by then
 	router   *target.Router
 	pythons  map[uint32]*target.Python
