@@ -1,5 +1,5 @@
 // Package protocol is the ground of the rooms that turn bytes into messages: http1, http2, resp,
-// bolt, sse; above them redis, qdrant, neo4j, llm, peer. (chunked and lines are what several of
+// bolt; above them redis, qdrant, neo4j, llm, peer. (chunked and lines are what several of
 // them share; wiretest holds captured connections for their tests.)
 //
 // In: Piece values, the transfers of one direction of one connection in order, as far as the

@@ -5,11 +5,9 @@ import (
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/protocol"
-	"github.com/ragscope/ragscope/internal/protocol/bolt"
 	"github.com/ragscope/ragscope/internal/protocol/http1"
 	"github.com/ragscope/ragscope/internal/protocol/peer"
 	"github.com/ragscope/ragscope/internal/protocol/qdrant"
-	"github.com/ragscope/ragscope/internal/protocol/resp"
 )
 
 // recognise chooses the dialect by the first bytes that a client sends, and for connections
@@ -19,13 +17,13 @@ func recognise(p protocol.Piece, port uint16, midway bool) dialect {
 	byPort := midway && !bytes.Contains(b, []byte(" HTTP/1.")) // whatever the port says, this is HTTP
 	switch {
 	case len(b) >= 4 && bytes.Equal(b[:4], []byte{0x60, 0x60, 0xb0, 0x17}), byPort && port == 7687:
-		return &boltDialect{client: bolt.NewClient(), server: bolt.NewServer()}
+		return newBoltDialect()
 	case len(b) >= 4 && b[0] == '*' && b[1] >= '1' && b[1] <= '9', byPort && port == 6379:
-		return &respDialect{commands: resp.NewCommands(), replies: resp.NewReplies()}
+		return newRedisDialect()
 	case looksLikeHTTP(b):
 		return &httpDialect{port: port, requests: http1.NewRequests(), responses: http1.NewResponses()}
 	case midway && len(b) > 4 && b[0] == 0 && b[2]&0xf0 == 0xb0:
-		return &boltDialect{client: bolt.NewClient(), server: bolt.NewServer()}
+		return newBoltDialect()
 	}
 	return nil
 }
@@ -51,108 +49,7 @@ func (silent) sent(protocol.Piece) []begun      { return nil }
 func (silent) received(protocol.Piece) []answer { return nil }
 func (silent) lost() int                        { return 0 }
 func (silent) miss()                            {}
-
-// respDialect is Redis. Commands written together are one call, a pipeline.
-type respDialect struct {
-	commands *resp.Commands
-	replies  *resp.Replies
-	begun    []begun
-	answers  []answer
-}
-
-func (d *respDialect) system() string { return "redis" }
-func (d *respDialect) lost() int      { return d.commands.Lost() + d.replies.Lost() }
-func (d *respDialect) miss()          { d.commands.Miss(); d.replies.Miss() }
-
-func (d *respDialect) sent(p protocol.Piece) []begun {
-	d.begun = d.begun[:0]
-	for _, c := range d.commands.Feed(p) {
-		// clients prepare a connection with ever new CLIENT subcommands
-		c.Handshake = c.Handshake || strings.HasPrefix(c.Name, "CLIENT")
-		k := len(d.begun)
-		if k > 0 && d.begun[k-1].handshake == c.Handshake {
-			b := &d.begun[k-1]
-			b.answers++
-			b.lookups += c.Keys
-			if !c.Handshake {
-				b.operation = "pipeline"
-			}
-			continue
-		}
-		d.begun = append(d.begun, begun{operation: c.Name, answers: 1, handshake: c.Handshake, lookups: c.Keys})
-	}
-	return d.begun
-}
-
-func (d *respDialect) received(p protocol.Piece) []answer {
-	d.answers = d.answers[:0]
-	for _, r := range d.replies.Feed(p) {
-		if r.Push {
-			continue
-		}
-		a := answer{err: r.Error}
-		switch {
-		case r.Error != "" || r.Nil:
-		case r.Elements > 0:
-			a.hits = r.Elements - r.Nils
-		default:
-			a.hits = 1
-		}
-		d.answers = append(d.answers, a)
-	}
-	return d.answers
-}
-
-// boltDialect is Neo4j. Messages written together are one call, named by its query's clause.
-type boltDialect struct {
-	client  *bolt.Client
-	server  *bolt.Server
-	begun   []begun
-	answers []answer
-}
-
-func (d *boltDialect) system() string { return "neo4j" }
-func (d *boltDialect) lost() int      { return d.client.Lost() + d.server.Lost() }
-func (d *boltDialect) miss()          { d.client.Miss(); d.server.Miss() }
-
-func (d *boltDialect) sent(p protocol.Piece) []begun {
-	d.begun = d.begun[:0]
-	for _, m := range d.client.Feed(p) {
-		handshake := false
-		switch m.Kind {
-		case "HELLO", "LOGON", "LOGOFF":
-			handshake = true
-		case "GOODBYE", "":
-			continue
-		}
-		name := m.Kind
-		if m.Operation != "" {
-			name = m.Operation
-		}
-		k := len(d.begun)
-		if k > 0 && d.begun[k-1].handshake == handshake {
-			b := &d.begun[k-1]
-			b.answers++
-			if m.Operation != "" || b.operation == "TELEMETRY" {
-				b.operation = name
-			}
-			continue
-		}
-		d.begun = append(d.begun, begun{operation: name, answers: 1, handshake: handshake})
-	}
-	return d.begun
-}
-
-func (d *boltDialect) received(p protocol.Piece) []answer {
-	d.answers = d.answers[:0]
-	for _, m := range d.server.Feed(p) {
-		if m.Kind == "RECORD" {
-			continue
-		}
-		d.answers = append(d.answers, answer{err: m.Code})
-	}
-	return d.answers
-}
+func (silent) forget()                          {}
 
 // httpDialect is HTTP/1: Qdrant's REST, Ollama, OpenAI and anything else.
 type httpDialect struct {
@@ -167,6 +64,7 @@ type httpDialect struct {
 func (d *httpDialect) system() string { return d.name }
 func (d *httpDialect) lost() int      { return d.requests.Lost() + d.responses.Lost() }
 func (d *httpDialect) miss()          { d.requests.Miss(); d.responses.Miss() }
+func (d *httpDialect) forget()        {}
 
 func (d *httpDialect) sent(p protocol.Piece) []begun {
 	d.begun = d.begun[:0]

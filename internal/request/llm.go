@@ -25,18 +25,17 @@ func newLLMBody(path string, offset int) body {
 }
 
 func (b *llmBody) sent(p protocol.Piece) {
-	head := p.Head
 	if b.first {
 		b.first = false
-		if b.offset < 0 || b.offset >= len(head) {
+		if b.offset < 0 || b.offset >= len(p.Head) {
 			return
 		}
-		head = head[b.offset:]
+		p = p.From(b.offset)
 	}
 	if b.known {
 		return
 	}
-	r, ok := llm.ParseRequest(b.path, head)
+	r, ok := llm.ParsePiece(b.path, p)
 	if !ok {
 		return
 	}

@@ -49,6 +49,7 @@ func (t *Tracker) giveUp(c *outbound, at int64) {
 		t.unanswered(x, "answer not seen")
 	}
 	c.pending = nil
+	c.dialect.forget()
 	t.giveBack(c, at, nil)
 }
 

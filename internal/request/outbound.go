@@ -55,6 +55,8 @@ type dialect interface {
 	lost() int
 	// miss tells that transfers may be missing before the next one.
 	miss()
+	// forget is told that the answers still to come are given up.
+	forget()
 }
 
 // begun is an operation that a piece starts.
@@ -62,7 +64,6 @@ type begun struct {
 	operation string
 	answers   int
 	handshake bool
-	lookups   int
 	body      body
 }
 
@@ -76,9 +77,10 @@ type body interface {
 
 // answer ends one of the awaited answers of the oldest exchange.
 type answer struct {
-	err  string
-	hits int
-	more bool // not the end: an answer of an exchange that goes on
+	err     string
+	lookups int
+	hits    int
+	more    bool // not the end: an answer of an exchange that goes on
 }
 
 // poolKey is the connections of one process to one address.
@@ -220,7 +222,7 @@ func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun)
 	x.node, x.live = n, l
 	x.call = &Call{
 		Peer: c.peer, Operation: b.operation, Connection: c.id, PID: e.PID, Basis: basis,
-		Intent: e.Time, Sent: e.Time, Lookups: b.lookups,
+		Intent: e.Time, Sent: e.Time,
 	}
 	t.acquire(c, x, th, e.Time)
 	if b.body != nil {
@@ -389,6 +391,7 @@ func (t *Tracker) answer(c *outbound, e *event.Event, a answer) {
 		if k.LastRead != e.Time { // it came in one piece with the answer before it
 			x.arrive(e)
 		}
+		k.Lookups += a.lookups
 		k.Hits += a.hits
 		if a.err != "" {
 			k.Error = a.err

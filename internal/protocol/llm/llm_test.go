@@ -29,7 +29,7 @@ func TestParseRequest(t *testing.T) {
 		{"/api/chat", `not json`, Request{Operation: Chat, Stream: true}, true},
 		{"/api/tags", `{"model":"m"}`, Request{}, false},
 	} {
-		got, ok := ParseRequest(c.path, []byte(c.body))
+		got, ok := parseRequest(c.path, []byte(c.body))
 		if got.explicit = false; got != c.want || ok != c.ok {
 			t.Errorf("%s %s: %+v %t, want %+v %t", c.path, c.body, got, ok, c.want, c.ok)
 		}
@@ -234,7 +234,7 @@ func BenchmarkParseRequest(b *testing.B) {
 	in := []byte(`{"model":"smollm2","messages":[{"role":"user","content":"Say hi"}],"options":{"num_predict":6,"temperature":0}}`)
 	b.ReportAllocs()
 	for b.Loop() {
-		ParseRequest("/api/chat", in)
+		parseRequest("/api/chat", in)
 	}
 }
 

@@ -53,8 +53,8 @@ func IsCall(path string) bool {
 	return operation != ""
 }
 
-// ParseRequest reads the beginning of a request's body; ok is false where path is no model call.
-func ParseRequest(path string, body []byte) (r Request, ok bool) {
+// parseRequest reads the beginning of a request's body; ok is false where path is no model call.
+func parseRequest(path string, body []byte) (r Request, ok bool) {
 	r.Operation, r.Stream = endpoint(path)
 	if r.Operation == "" {
 		return Request{}, false
@@ -69,7 +69,7 @@ func ParseRequest(path string, body []byte) (r Request, ok bool) {
 	return r, true
 }
 
-// ParsePiece is ParseRequest for a body captured with a gap: clients that put the messages first
+// ParsePiece is parseRequest for a body captured with a gap: clients that put the messages first
 // name the model at the end.
 func ParsePiece(path string, p protocol.Piece) (r Request, ok bool) {
 	if len(p.Tail) > 0 && p.Gap() == 0 {
@@ -77,10 +77,10 @@ func ParsePiece(path string, p protocol.Piece) (r Request, ok bool) {
 		if len(p.Head)+len(p.Tail) <= len(joined) {
 			n := copy(joined[:], p.Head)
 			n += copy(joined[n:], p.Tail)
-			return ParseRequest(path, joined[:n])
+			return parseRequest(path, joined[:n])
 		}
 	}
-	if r, ok = ParseRequest(path, p.Head); ok {
+	if r, ok = parseRequest(path, p.Head); ok {
 		r.Tail(p.Tail)
 	}
 	return r, ok
