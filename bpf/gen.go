@@ -6,7 +6,7 @@
 // It never writes to a process, never changes a packet, and never sleeps.
 package bpf
 
-//go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" -type event -type event_type -type event_flag -type counter -type program -type runs -type by_task -type target -type addresses Socket socket.bpf.c
+//go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" -type event -type event_type -type event_flag -type part -type counter -type program -type runs -type by_task -type target -type addresses Socket socket.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" Python python.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" Sched sched.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" GRPC grpc.bpf.c

@@ -333,6 +333,7 @@ int queued(struct pt_regs *regs)
 const struct event *unused_event __attribute__((unused));
 const enum event_type *unused_type __attribute__((unused));
 const enum event_flag *unused_flag __attribute__((unused));
+const enum part *unused_part __attribute__((unused));
 const enum program *unused_program __attribute__((unused));
 const enum by_task *unused_by_task __attribute__((unused));
 const struct runs *unused_runs __attribute__((unused));

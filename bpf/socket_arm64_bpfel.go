@@ -34,18 +34,20 @@ type SocketConn struct {
 	Sent   struct {
 		_      structs.HostLayout
 		Skip   uint32
+		Keep   uint16
 		Header [9]uint8
 		Have   uint8
 		Desync uint8
-		_      [1]byte
+		_      [3]byte
 	}
 	Received struct {
 		_      structs.HostLayout
 		Skip   uint32
+		Keep   uint16
 		Header [9]uint8
 		Have   uint8
 		Desync uint8
-		_      [1]byte
+		_      [3]byte
 	}
 	Inbound uint8
 	Known   uint8
@@ -136,6 +138,14 @@ type SocketGreeting struct {
 	Session [16]uint8
 }
 
+type SocketPart uint32
+
+const (
+	SocketPartPART_MORE SocketPart = 1
+	SocketPartPART_CUT  SocketPart = 2
+	SocketPartPART_OPEN SocketPart = 4
+)
+
 type SocketProgram uint32
 
 const (
@@ -190,20 +200,21 @@ type SocketScratch struct {
 		W struct {
 			_      structs.HostLayout
 			Skip   uint32
+			Keep   uint16
 			Header [9]uint8
 			Have   uint8
 			Desync uint8
-			_      [1]byte
+			_      [3]byte
 		}
+		_      [4]byte
 		Base   uint64
 		Len    uint32
 		Left   uint32
 		Index  uint32
 		Out    uint32
 		Record uint32
-		Keep   uint32
 		Sent   uint8
-		_      [7]byte
+		_      [3]byte
 	}
 	Header [32]uint8
 }
@@ -275,6 +286,7 @@ const (
 	SocketVarUnusedCounter   = "unused_counter"
 	SocketVarUnusedEvent     = "unused_event"
 	SocketVarUnusedFlag      = "unused_flag"
+	SocketVarUnusedPart      = "unused_part"
 	SocketVarUnusedProgram   = "unused_program"
 	SocketVarUnusedRuns      = "unused_runs"
 	SocketVarUnusedType      = "unused_type"
@@ -357,6 +369,7 @@ type SocketVariableSpecs struct {
 	UnusedCounter   *ebpf.VariableSpec `ebpf:"unused_counter"`
 	UnusedEvent     *ebpf.VariableSpec `ebpf:"unused_event"`
 	UnusedFlag      *ebpf.VariableSpec `ebpf:"unused_flag"`
+	UnusedPart      *ebpf.VariableSpec `ebpf:"unused_part"`
 	UnusedProgram   *ebpf.VariableSpec `ebpf:"unused_program"`
 	UnusedRuns      *ebpf.VariableSpec `ebpf:"unused_runs"`
 	UnusedType      *ebpf.VariableSpec `ebpf:"unused_type"`
@@ -422,6 +435,7 @@ type SocketVariables struct {
 	UnusedCounter   *ebpf.Variable `ebpf:"unused_counter"`
 	UnusedEvent     *ebpf.Variable `ebpf:"unused_event"`
 	UnusedFlag      *ebpf.Variable `ebpf:"unused_flag"`
+	UnusedPart      *ebpf.Variable `ebpf:"unused_part"`
 	UnusedProgram   *ebpf.Variable `ebpf:"unused_program"`
 	UnusedRuns      *ebpf.Variable `ebpf:"unused_runs"`
 	UnusedType      *ebpf.Variable `ebpf:"unused_type"`

@@ -77,20 +77,21 @@ type TLSScratch struct {
 		W struct {
 			_      structs.HostLayout
 			Skip   uint32
+			Keep   uint16
 			Header [9]uint8
 			Have   uint8
 			Desync uint8
-			_      [1]byte
+			_      [3]byte
 		}
+		_      [4]byte
 		Base   uint64
 		Len    uint32
 		Left   uint32
 		Index  uint32
 		Out    uint32
 		Record uint32
-		Keep   uint32
 		Sent   uint8
-		_      [7]byte
+		_      [3]byte
 	}
 	Header [32]uint8
 }
@@ -116,18 +117,20 @@ type TLSSession struct {
 	Sent   struct {
 		_      structs.HostLayout
 		Skip   uint32
+		Keep   uint16
 		Header [9]uint8
 		Have   uint8
 		Desync uint8
-		_      [1]byte
+		_      [3]byte
 	}
 	Received struct {
 		_      structs.HostLayout
 		Skip   uint32
+		Keep   uint16
 		Header [9]uint8
 		Have   uint8
 		Desync uint8
-		_      [1]byte
+		_      [3]byte
 	}
 	Inbound  uint8
 	Http2    uint8

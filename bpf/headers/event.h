@@ -40,6 +40,13 @@ enum event_flag {
 	FLAG_SENDING = 8,  /* in a call that sends: the socket was full */
 };
 
+/* EVENT_FRAMES: what a record holds of its frame. */
+enum part {
+	PART_MORE = 1, /* it goes on with the frame of an earlier transfer */
+	PART_CUT = 2,  /* captured bytes are missing at its end */
+	PART_OPEN = 4, /* the frame's end is in a later transfer */
+};
+
 /* Everything that can be lost or misread on this side. */
 enum counter {
 	COUNT_RINGBUF_FULL,

@@ -5,7 +5,8 @@
  *
  *   header (9 bytes, maybe across segments and calls) ─► skip its payload, keeping the first bytes ─► header …
  *
- * Out: records of {header[9], 0, captured (u16), bytes}, for the frames that matter.
+ * Out: records of {header[9], enum part, captured (u16), bytes}, for the frames that matter. A frame whose
+ * payload goes on in later transfers has a record in each of them.
  */
 #ifndef RAGSCOPE_FRAMES_H
 #define RAGSCOPE_FRAMES_H
@@ -14,11 +15,12 @@
 #define FRAME_HEADERS 1
 #define FRAME_RST 3
 #define FRAME_SETTINGS 4
+#define FRAME_PING 6
 #define FRAME_GOAWAY 7
 #define FRAME_CONTINUATION 9
 #define FRAME_LENGTH_MAX (1 << 20) /* the default is 16 KiB, gRPC raises it; more than this is no frame */
 #define RECORD 12
-#define KEEP_HEADERS 512 /* a gRPC request's header block with metadata */
+#define KEEP_HEADERS 1024 /* a request's header block with cookies or metadata; at most HEAD_MAX */
 #define KEEP_DATA 64	 /* 5 bytes of gRPC prefix and a fingerprint of the message */
 #define STEPS_MAX 4096	 /* a step is a segment, a header or a payload: about 1,300 frames a transfer */
 
@@ -36,11 +38,22 @@ static __always_inline bool sniff_http2(struct walk *w, u64 base, bool sent)
 
 	bpf_probe_read_user(h, sizeof(h), (void *)base);
 	if (h[0] == 'P' && h[1] == 'R' && h[2] == 'I' && h[3] == ' ' && h[6] == 'H') {
-		w->skip = 24; /* the preface */
+		w->skip = 24;		   /* the preface: passed over like */
+		w->header[3] = FRAME_PING; /* a frame that is not recorded */
 		return true;
 	}
 	/* joined midway: no other protocol that we know begins a message like a frame */
-	return sent && sane(h) && (h[3] != FRAME_HEADERS || h[8] & 1 || h[7] || h[6]) && !h[0];
+	return sane(h) && (h[3] != FRAME_HEADERS || h[8] & 1 || h[7] || h[6]) && !h[0];
+}
+
+static __always_inline void mark(struct scratch *s, u8 part)
+{
+	u32 record = s->w.record - 1;
+
+	if (!s->w.record)
+		return;
+	barrier_var(record);
+	s->data[(record & (SCRATCH - 1)) + 9] |= part;
 }
 
 static __always_inline void flush_frames(struct scratch *s)
@@ -72,26 +85,39 @@ static __always_inline u32 frame_keep(u8 type, u8 sent)
 	}
 }
 
+static __always_inline bool recorded(u8 type)
+{
+	return type <= FRAME_SETTINGS || type == FRAME_GOAWAY || type == FRAME_CONTINUATION; /* not PING, WINDOW_UPDATE, PUSH_PROMISE */
+}
+
+static __always_inline void begin_record(struct scratch *s, u8 part)
+{
+	struct walker *w = &s->w;
+	u32 at = w->out;
+
+	barrier_var(at);
+	at &= SCRATCH - 1;
+	__builtin_memcpy(s->data + at, s->header, 9);
+	s->data[at + 9] = part;
+	s->data[at + 10] = s->data[at + 11] = 0;
+	w->record = w->out + 1; /* 0: none */
+	w->out += RECORD;
+}
+
 static __always_inline void begin_frame(struct scratch *s)
 {
 	struct walker *w = &s->w;
 	u8 *h = s->header, type = h[3];
-	u32 at;
 
 	w->w.skip = h[0] << 16 | h[1] << 8 | h[2];
-	w->keep = 0;
-	if (type > FRAME_SETTINGS && type != FRAME_GOAWAY && type != FRAME_CONTINUATION)
-		return; /* PING, WINDOW_UPDATE, PUSH_PROMISE */
+	w->w.keep = 0;
+	w->record = 0;
+	if (!recorded(type))
+		return;
 	if (w->out > SCRATCH - RECORD - KEEP_HEADERS)
 		flush_frames(s);
-	at = w->out;
-	barrier_var(at);
-	at &= SCRATCH - 1;
-	__builtin_memcpy(s->data + at, h, 9);
-	s->data[at + 9] = s->data[at + 10] = s->data[at + 11] = 0;
-	w->record = w->out + 1; /* 0: none */
-	w->out += RECORD;
-	w->keep = frame_keep(type, w->sent);
+	begin_record(s, 0);
+	w->w.keep = frame_keep(type, w->sent);
 }
 
 static __always_inline void keep_payload(struct scratch *s, u32 n)
@@ -99,17 +125,21 @@ static __always_inline void keep_payload(struct scratch *s, u32 n)
 	struct walker *w = &s->w;
 	u32 record = w->record - 1, kept;
 
-	if (!w->record || !w->keep)
+	if (!w->record)
 		return;
-	if (n > w->keep)
-		n = w->keep;
+	if (n > w->w.keep) {
+		mark(s, PART_CUT);
+		n = w->w.keep;
+	}
+	if (!n)
+		return;
 	if (!copy_user(s, w->out, n, w->base)) {
-		w->keep = 0;
+		w->w.keep = 0;
 		count(COUNT_PAYLOAD_UNREADABLE);
 		return;
 	}
 	w->out += n;
-	w->keep -= n;
+	w->w.keep -= n;
 	kept = w->out - record - RECORD;
 	barrier_var(record);
 	record &= SCRATCH - 1;
@@ -186,12 +216,16 @@ static __always_inline int emit_frames(struct scratch *s, struct walk *state, bo
 	s->e.type = EVENT_FRAMES;
 	s->e.flags |= (sent ? FLAG_SENT : 0) | (w->w.desync ? FLAG_DESYNC : 0);
 	w->w.desync = 0;
+	if (w->w.skip && recorded(s->header[3]))
+		begin_record(s, PART_MORE);
 	bpf_loop(STEPS_MAX, walk_step, 0, 0);
 	if (w->left && !w->w.desync) {
 		count(COUNT_FRAMES_CLIPPED);
 		w->w.desync = 1;
 		w->w.skip = w->w.have = 0;
 	}
+	if (w->w.skip)
+		mark(s, PART_OPEN);
 	flush_frames(s);
 	*state = w->w;
 	__builtin_memcpy(state->header, s->header, 9);

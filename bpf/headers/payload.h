@@ -25,6 +25,7 @@ struct gathering {
 };
 struct walk { /* where the HTTP/2 frames of one direction are */
 	u32 skip;  /* payload bytes of the current frame still to come */
+	u16 keep;  /* of them, those still to be captured */
 	u8 header[9];
 	u8 have;   /* bytes of the header seen so far */
 	u8 desync;
@@ -35,7 +36,7 @@ struct walker {
 	u32 len;   /* left in the segment */
 	u32 left;  /* left in the transfer */
 	u32 index;
-	u32 out, record, keep;
+	u32 out, record;
 	u8 sent;
 };
 

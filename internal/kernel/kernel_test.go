@@ -379,10 +379,16 @@ func (s *seen) frames(pid int) (out []string) {
 			continue
 		}
 		if !e.EachFrame(func(f event.Frame) {
-			out = append(out, fmt.Sprintf("%d/%d/%d/%s", f.Type, f.Length, f.Stream, f.Payload[:min(4, len(f.Payload))]))
-			if want := min(int(f.Length), 512); f.Type == 1 && len(f.Payload) != want {
-				out = append(out, fmt.Sprintf("%d of %d bytes kept", len(f.Payload), want))
+			line := fmt.Sprintf("%d/%d/%d/%s", f.Type, f.Length, f.Stream, f.Payload[:min(4, len(f.Payload))])
+			for name, has := range map[string]bool{" more": f.More, " cut": f.Cut, " open": f.Open} {
+				if has && f.Type == 1 {
+					line += name
+				}
 			}
+			if f.Type == 1 && !f.More && !f.Open && len(f.Payload) != min(int(f.Length), 1024) {
+				line += fmt.Sprintf(", %d bytes kept", len(f.Payload))
+			}
+			out = append(out, line)
 		}) {
 			out = append(out, "not well formed")
 		}
@@ -404,9 +410,9 @@ func TestFrames(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := follow(t, k)
-	head, data := "path"+strings.Repeat("h", 700), "body"+strings.Repeat("d", 3000)
+	head, data := "path"+strings.Repeat("h", 1100), "body"+strings.Repeat("d", 3000)
 	all := preface + frame(4, 0, "") + frame(1, 1, head) + frame(0, 1, data) + frame(8, 0, "zzzz") + frame(1, 3, "last")
-	want := []string{"4/0/0/", "1/704/1/path", "0/3004/1/body", "1/4/3/last"}
+	want := []string{"4/0/0/", "1/1104/1/path cut", "0/3004/1/body", "1/4/3/last"}
 	cuts := func(at ...int) string {
 		var parts []string
 		from := 0
@@ -452,8 +458,7 @@ func TestFrames(t *testing.T) {
 	}
 }
 
-// Of a payload that is written in pieces, the bytes of the first write are kept: enough for a
-// fingerprint, and a header block counts as cut.
+// A payload that is written in pieces is told in pieces, so that the header block can be joined.
 func TestFramePayloadOverWrites(t *testing.T) {
 	k := loaded(t)
 	p := startPeer(t)
@@ -462,12 +467,34 @@ func TestFramePayloadOverWrites(t *testing.T) {
 	}
 	s := follow(t, k)
 	all := preface + frame(1, 1, body(700)) + frame(1, 3, "last")
-	p.tell(t, "client", sink(t, ""), hex.EncodeToString([]byte(all[:24+9+100])), hex.EncodeToString([]byte(all[24+9+100:])))
+	p.tell(t, "client", sink(t, ""), hex.EncodeToString([]byte(all[:24+9])), hex.EncodeToString([]byte(all[24+9:24+9+100])), hex.EncodeToString([]byte(all[24+9+100:])))
 	p.answer(t)
-	want := []string{"1/700/1/ABCD", "100 of 512 bytes kept", "1/4/3/last"}
-	waitFor(t, "the frames", func() bool { return len(s.frames(p.pid)) >= len(want) })
-	if got := s.frames(p.pid); !slices.Equal(got, want) {
-		t.Errorf("frames %q, want %q", got, want)
+	var got []string
+	parts := func() string {
+		got = nil
+		var joined []byte
+		for _, e := range s.of(p.pid) {
+			if e.Type == event.Frames {
+				e.EachFrame(func(f event.Frame) {
+					got = append(got, fmt.Sprintf("stream %d: %d bytes, more %t, cut %t, open %t", f.Stream, len(f.Payload), f.More, f.Cut, f.Open))
+					if f.Stream == 1 {
+						joined = append(joined, f.Payload...)
+					}
+				})
+			}
+		}
+		return string(joined)
+	}
+	waitFor(t, "the frames", func() bool { parts(); return len(got) >= 4 })
+	if joined := parts(); joined != body(700) {
+		t.Errorf("the parts join to %d bytes that differ from the 700 sent", len(joined))
+	}
+	want := []string{
+		"stream 1: 0 bytes, more false, cut false, open true", "stream 1: 100 bytes, more true, cut false, open true",
+		"stream 1: 600 bytes, more true, cut false, open false", "stream 3: 4 bytes, more false, cut false, open false",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("frames %q\nwant   %q", got, want)
 	}
 }
 

@@ -7,7 +7,11 @@ import "slices"
 // newest birth of an address is found by it.
 type node struct {
 	parent *node
-	live   *live // the request that this context was made for; children inherit
+	live   *live    // the request that this context was made for; children inherit
+	conn   *inbound // the inbound connection that it was made for, where it is no request's
+	home   *inbound // the inbound connection that all this began with
+	serves *inbound // whose request it answered last, where its making was not seen
+	shared bool     // it answered on several connections
 	kids   []*node
 	steps  []step // the newest, bounded by maxSteps
 	lastIO int64  // its last send or response, or that of what it made: what it wants next begins after this, if it waited for it
@@ -75,6 +79,9 @@ func (c *contexts) at(pid uint32, address uint64) *node {
 // birth gives the address a new node.
 func (c *contexts) birth(pid uint32, address uint64, parent *node, t int64) *node {
 	n := &node{born: t}
+	if parent != nil {
+		n.home = parent.home
+	}
 	c.put(contextKey{pid, address}, n)
 	// A timer that starts itself anew makes a chain without end; nobody looks back that far.
 	if parent != nil && parent.depth < maxChain {
@@ -106,6 +113,20 @@ func (n *node) owner() *live {
 		if n.live != nil {
 			return n.live
 		}
+		if n.conn != nil {
+			return n.conn.sole()
+		}
+		n = n.parent
+	}
+	return nil
+}
+
+// connection is the inbound connection that the context, or the nearest that made it, was made for.
+func (n *node) connection() *inbound {
+	for depth := 0; n != nil && n.live == nil && depth < maxDepth; depth++ {
+		if n.conn != nil {
+			return n.conn
+		}
 		n = n.parent
 	}
 	return nil
@@ -125,7 +146,7 @@ func (n *node) detach() {
 	if p := n.parent; p != nil {
 		p.kids = slices.DeleteFunc(p.kids, func(k *node) bool { return k == n })
 	}
-	n.parent, n.live = nil, nil
+	n.parent, n.live, n.conn = nil, nil, nil
 }
 
 // stepOf returns the thread's newest step of the context. A context may run on two threads at

@@ -55,6 +55,7 @@ const (
 // channel is the HTTP/2 side of an outbound connection.
 type channel struct {
 	request, response *http2.Decoder
+	sent, received    http2.Joiner
 	streams           map[uint32]*stream
 	limit             int   // MAX_CONCURRENT_STREAMS as the server said; 0: not seen
 	full              int64 // when all of them were last in use
@@ -183,28 +184,33 @@ func (t *Tracker) onFrames(e *event.Event) {
 	}
 }
 
-// frame is f as room protocol sees it.
+// frame and piece are f as room protocol sees it.
 func frame(f event.Frame) http2.Frame {
 	return http2.Frame{Length: int(f.Length), Type: f.Type, Flags: f.Flags, Stream: f.Stream, Payload: f.Payload}
 }
 
-// headers reads a header block; blocks over several frames are rare in gRPC and count as cut.
-func (t *Tracker) headers(d *http2.Decoder, f event.Frame) http2.Fields {
-	block, cut, _ := frame(f).Block()
-	fields := d.Decode(block, cut || f.Flags&http2.EndHeaders == 0)
-	if fields.Truncated {
-		t.lose("grpc", "header block longer than what is captured")
+func piece(f event.Frame) http2.Piece {
+	return http2.Piece{Frame: frame(f), More: f.More, Cut: f.Cut, Open: f.Open}
+}
+
+// headers takes a piece of a header block; done tells that it is whole.
+func (t *Tracker) headers(d *http2.Decoder, j *http2.Joiner, source string, f event.Frame) (h http2.Head, fields http2.Fields, done bool) {
+	if h, done = j.Add(piece(f)); !done {
+		return h, fields, false
 	}
-	return fields
+	if fields = d.Decode(h.Block, h.Truncated); fields.Truncated {
+		t.lose(source, "header block longer than what is captured")
+	}
+	return h, fields, true
 }
 
 func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 	ch := c.channel
 	switch f.Type {
-	case http2.Headers:
-		fields := t.headers(ch.request, f)
-		if ch.streams[f.Stream] != nil {
-			return // trailers
+	case http2.Headers, http2.Continuation:
+		_, fields, done := t.headers(ch.request, &ch.sent, "grpc", f)
+		if !done || ch.streams[f.Stream] != nil {
+			return // or trailers
 		}
 		if len(ch.streams) == maxStreams {
 			t.dropOldest(c, e.Time)
@@ -395,17 +401,15 @@ func (t *Tracker) frameReceived(c *outbound, e *event.Event, f event.Frame) {
 	case http2.GoAway:
 		return
 	}
-	s := ch.streams[f.Stream]
-	if s == nil {
-		if f.Type == http2.Headers {
-			t.headers(ch.response, f) // keeps the table right
-		}
-		return
-	}
-	failed := ""
+	failed, ends := "", f.Flags&http2.EndStream != 0 && !f.Open
 	switch f.Type {
-	case http2.Headers:
-		if status := t.headers(ch.response, f).GRPCStatus; status > 0 {
+	case http2.Headers, http2.Continuation:
+		h, fields, done := t.headers(ch.response, &ch.received, "grpc", f) // of an unknown stream too: it keeps the table right
+		if !done {
+			return
+		}
+		ends = h.EndStream
+		if status := fields.GRPCStatus; status > 0 {
 			failed = "grpc-status " + strconv.Itoa(status)
 		}
 	case http2.RSTStream:
@@ -414,13 +418,17 @@ func (t *Tracker) frameReceived(c *outbound, e *event.Event, f event.Frame) {
 	default:
 		return
 	}
+	s := ch.streams[f.Stream]
+	if s == nil {
+		return
+	}
 	if s.x != nil {
 		s.x.arrive(e)
 		if failed != "" {
 			s.x.call.Error = failed
 		}
 	}
-	if f.Type == http2.RSTStream || f.Flags&http2.EndStream != 0 {
+	if f.Type == http2.RSTStream || ends {
 		t.endStream(c, f.Stream, e, "")
 	}
 }

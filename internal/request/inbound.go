@@ -21,11 +21,12 @@ type inbound struct {
 	open        *live // the request being read or answered
 	queue       []*live
 	served      int
-	losses      int   // of both streams, counted so far
-	answerer    *node // whose context answered, where its making was not seen
-	keeper      *node // the one that answers all of its requests, where the server makes none for each
-	stalled     int64 // since when response bytes wait for the client; 0: they do not
-	ignore      bool  // the agent's own, an upgrade, or a protocol that is not HTTP/1
+	losses      int        // of both streams, counted so far
+	pieces      []headRead // of the head that is being read
+	told        int64      // the newest arrival that the kernel told; 0: it never did
+	h2          *session   // the requests of an HTTP/2 connection
+	stalled     int64      // since when response bytes wait for the client; 0: they do not
+	ignore      bool       // the agent's own, an upgrade, or a protocol that is not HTTP/1
 }
 
 func (t *Tracker) inbound(e *event.Event) *inbound {
@@ -71,6 +72,7 @@ func (t *Tracker) onInboundConn(e *event.Event) {
 func (t *Tracker) onAccept(e *event.Event) {
 	if c := t.in[e.Sock]; c != nil && c.accept == 0 {
 		c.accept, c.pid = e.Time, e.PID
+		t.thread(e).accepts = c
 	}
 }
 
@@ -81,13 +83,19 @@ func (t *Tracker) onInboundRecv(e *event.Event) {
 		return
 	}
 	th := t.thread(e)
+	th.accepts = nil
 	t.read(th, e)
+	c.note(e)
 	for _, m := range c.requests.Feed(protocol.Piece{N: int(e.Len), Head: e.Head, Tail: e.Tail}) {
 		if m.Begin && !c.ignore {
 			t.begin(c, th, e, m)
 		}
 	}
-	if l := newest(c); l != nil {
+	inHead := c.requests.InHead()
+	if !inHead {
+		c.pieces = c.pieces[:0]
+	}
+	if l := newest(c); l != nil && !inHead {
 		l.BytesIn += int64(e.Len)
 		if l.Read != e.Time { // more of a body: it waited in the socket as well
 			if e.Arrive > l.Read {
@@ -111,8 +119,8 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	if msg.UserAgent == protocol.AgentName || msg.Proto == "HTTP/2.0" {
 		t.abandon(c, e.Time, "the connection went over to another protocol")
 		c.ignore = true
-		if msg.Proto == "HTTP/2.0" {
-			t.lose("inbound", "HTTP/2 connection: not followed yet")
+		if msg.Proto == "HTTP/2.0" { // else the kernel side tells frames
+			t.lose("inbound", "HTTP/2 not recognised at its begin")
 		}
 		return
 	}
@@ -125,14 +133,11 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	path, _, _ := strings.Cut(msg.Target, "?")
 	l := &live{conn: c}
 	l.Request = Request{
-		PID: e.PID, Method: msg.Method, Path: path, ID: msg.RequestID,
+		PID: e.PID, Method: msg.Method, Path: path, ID: either(msg.RequestID, msg.TraceParent),
 		Endpoint: t.opts.Endpoint(e.PID, msg.Method, path), Upgrade: msg.Upgrade, Read: e.Time, Followed: t.step == Followed,
 	}
-	if l.ID == "" {
-		l.ID = msg.TraceParent
-	}
 	l.reader = &node{live: l}
-	l.timeArrival(c, e)
+	l.timeArrival(c, m.Earlier, e)
 	if len(c.queue) == maxPipelined {
 		t.lose("inbound", "more than 64 pipelined requests")
 		t.abandon(c, e.Time, "more than 64 pipelined requests")
@@ -155,40 +160,22 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	}
 }
 
+func either(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
 // serve makes l the request that the next response answers.
 func (c *inbound) serve(l *live) {
 	c.open, c.stalled = l, 0
 	if l.Method == "HEAD" {
 		c.responses.NextHasNoBody()
 	}
-	if c.keeper != nil {
-		c.keeper.live, l.lent = l, c.keeper
-	}
 }
 
 const maxPipelined = 64
-
-// timeArrival sets where the request's time begins, and its first two stages.
-func (l *live) timeArrival(c *inbound, e *event.Event) {
-	l.Arrive = e.Arrive
-	if l.Arrive == 0 || l.Arrive > e.Time {
-		l.Arrive = e.Time
-		if !c.midway || c.served > 0 {
-			l.miss("arrival not seen: it was read together with what came before")
-		}
-	}
-	l.Start = l.Arrive
-	if c.served == 0 && c.syn != 0 {
-		l.Syn, l.Accept = c.syn, c.accept
-		if c.accept > l.Arrive {
-			l.Start = c.syn
-			l.add(acceptQueue, c.syn, c.accept, "", nil)
-			l.add(receiveQueue, c.accept, e.Time, "", nil)
-			return
-		}
-	}
-	l.add(receiveQueue, l.Arrive, e.Time, "", nil)
-}
 
 // lend runs the thread on behalf of a request whose bytes it has just moved, until it enters
 // another context.
@@ -280,10 +267,12 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	}
 	l.own(n)
 	l.lent = n
-	if n.born != 0 && n == l.conn.answerer && t.step.enters() { // twice is no accident where every birth is seen
-		l.conn.keeper = n
+	// Twice is no accident where every birth is seen: it serves this connection, unless it is one of
+	// the event loop's own that answers for all.
+	if n.shared = n.shared || n.serves != nil && n.serves != l.conn; !n.shared && n.serves == l.conn && t.step.enters() {
+		n.conn = l.conn
 	}
-	l.conn.answerer = n
+	n.serves = l.conn
 }
 
 // finish hands the request out.
@@ -315,11 +304,13 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.lent != nil && l.lent.live == l {
 		l.lent.live = nil
 	}
-	c.open = nil
-	if len(c.queue) > 0 {
+	if c.h2 != nil {
+		delete(c.h2.streams, l.stream)
+	} else if c.open = nil; len(c.queue) > 0 {
 		next := c.queue[0]
 		c.queue = c.queue[1:]
 		c.serve(next)
+		next.add(loopWait, next.Read, at, "", nil) // it was read, and the server was at the one before
 	}
 	if l.Upgrade && l.Status == 101 {
 		c.ignore = true
@@ -345,23 +336,47 @@ func (l *live) spansUntil(last int64) {
 	}
 }
 
+// closing is a connection that is closed, but whose last send may still be told: on loopback the
+// client's reset arrives within the send that it answers.
+type closing struct {
+	sock uint64
+	at   int64
+}
+
+const lastSend = 1_000_000 // ns
+
 func (t *Tracker) onInboundClose(e *event.Event) {
-	c := t.in[e.Sock]
+	if t.in[e.Sock] != nil {
+		t.closing = append(t.closing, closing{e.Sock, e.Time})
+	}
+}
+
+// Pass tells that what comes from now on is later than a time (CLOCK_MONOTONIC, ns).
+func (t *Tracker) Pass(until int64) {
+	for len(t.closing) > 0 && t.closing[0].at+lastSend < until {
+		k := t.closing[0]
+		t.closing = t.closing[1:]
+		t.endInbound(k.sock, k.at)
+	}
+}
+
+func (t *Tracker) endInbound(sock uint64, at int64) {
+	c := t.in[sock]
 	if c == nil {
 		return
 	}
-	delete(t.in, e.Sock)
-	delete(t.writers, e.Sock)
+	delete(t.in, sock)
+	delete(t.writers, sock)
 	if c.ignore {
-		t.abandon(c, e.Time, "the connection went over to another protocol")
+		t.abandon(c, at, "the connection went over to another protocol")
 		return
 	}
 	for _, m := range c.responses.Close() {
 		if m.End && !m.Guessed && c.open != nil { // a body that ends with the connection
-			t.finish(c.open, e.Time)
+			t.finish(c.open, at)
 		}
 	}
-	t.abandon(c, e.Time, "the connection was closed before the response ended")
+	t.abandon(c, at, "the connection was closed before the response ended")
 	t.boundaries("inbound", boundaryLost, c.requests.Lost()+c.responses.Lost(), &c.losses)
 }
 
@@ -371,6 +386,9 @@ func (t *Tracker) abandon(c *inbound, at int64, why string) {
 		l := c.open
 		l.miss(why)
 		t.finish(l, at)
+	}
+	if c.h2 != nil {
+		c.h2.abandon(t, at, why)
 	}
 }
 

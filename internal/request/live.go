@@ -11,8 +11,9 @@ import (
 type live struct {
 	Request
 	conn      *inbound
-	reader    *node // stands for it while a thread reads or parses for it
-	bound     bool  // a context is known
+	stream    uint32 // HTTP/2
+	reader    *node  // stands for it while a thread reads or parses for it
+	bound     bool   // a context is known
 	answered  bool
 	parts     []part
 	ready     int64 // since when what it awaits is there; 0: nothing is
@@ -20,6 +21,7 @@ type live struct {
 	woken     int64 // since when a worker thread is done for it; 0: none is
 	lastEnd   int64 // of its last step
 	lastTurn  uint32
+	hopTurn   uint32 // of the newest step of its connection's that followed on its own
 	drainedIn uint32 // the loop's turn
 	lastTID   *thread
 	on        []*thread   // that run one of its contexts now
@@ -91,7 +93,7 @@ func (l *live) left(th *thread) {
 
 // own makes n a context of this request.
 func (l *live) own(n *node) {
-	n.live, n.parent = l, nil
+	n.live, n.parent, n.conn = l, nil, nil
 	l.bound = true
 }
 
@@ -120,8 +122,8 @@ func (l *live) arrived(at int64) {
 // ran adds the thread's current step, which ends now, and what interrupted it.
 func (l *live) ran(th *thread, at int64) {
 	from := th.since
-	if l.lastTID == th && th.isLoop && th.turn-l.lastTurn <= 1 && l.lastEnd < from && th.slept < l.lastEnd {
-		l.add(loopWait, l.lastEnd, from, "", nil) // it yielded: its turn came with the loop's next one
+	if l.lastTID == th && th.isLoop && th.turn-max(l.lastTurn, l.hopTurn) <= 1 && l.lastEnd < from && th.slept < l.lastEnd {
+		l.add(loopWait, l.lastEnd, from, "", nil) // it yielded, or waited for what the loop ran meanwhile
 	}
 	for _, c := range th.cuts {
 		if c.off >= at {
@@ -133,6 +135,14 @@ func (l *live) ran(th *thread, at int64) {
 	}
 	l.onCPU(from, at)
 	l.lastEnd, l.lastTurn, l.lastTID = at, th.turn, th
+}
+
+// hopped notes that another context of its connection runs in the turn after its own last step, or
+// after such a one: a task of the server's, which the request waits for.
+func (l *live) hopped(th *thread) {
+	if l.lastTID == th && th.turn-max(l.lastTurn, l.hopTurn) <= 1 {
+		l.hopTurn = th.turn
+	}
 }
 
 func (l *live) onCPU(from, to int64) {

@@ -18,6 +18,7 @@ type thread struct {
 	cuts    []cut  // of the current step
 	serving *live  // thread as execution context: no contexts, one request at a time
 	reading reading
+	accepts *inbound // the connection that accept has just returned to it
 	turns   turns
 	replied *exchange // whose answer it read outside any context: the next one entered is the connection's
 	history history
@@ -61,7 +62,13 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 		th.resumes(n, n.owner(), at)
 	}
 	n.begin(step{by: th, start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
-	if l := n.owner(); l != nil {
+	l := n.owner()
+	if n.home != nil {
+		if o := n.home.sole(); o != nil && o != l {
+			o.hopped(th)
+		}
+	}
+	if l != nil {
 		l.runsOn(th)
 		l.resumed(th, at)
 		if !th.isLoop && handed != 0 {
@@ -131,6 +138,7 @@ func (t *Tracker) thread(e *event.Event) *thread {
 
 func (t *Tracker) onEnter(e *event.Event) {
 	th := t.thread(e)
+	th.accepts = nil // whoever accepted has gone on
 	if r := &th.reading; r.live != nil {
 		if r.address == 0 {
 			r.address = e.Other
@@ -161,7 +169,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 	th.turn++
 	t.asked(th, e)
 	th.reading = reading{}
-	th.replied = nil
+	th.replied, th.accepts = nil, nil
 }
 
 func (t *Tracker) onSwitch(e *event.Event) {
@@ -235,7 +243,20 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 	if r := &th.reading; r.live != nil && (r.address == e.Context || r.address == 0 && (n.parent == nil || n.parent.owner() == nil)) {
 		r.address = e.Context // where contexts are not entered before our eyes, the first one made tells
 		r.live.own(n)
+		if c := r.live.conn; c.h2 != nil { // one read may hold several requests
+			r.live = c.unclaimed()
+		}
 		return
+	}
+	if c := th.accepts; c != nil && n.owner() == nil { // the server makes one for the connection, all that serves it descends from
+		n.parent, n.conn, n.home, th.accepts = nil, c, c, nil
+		return
+	}
+	if c := n.connection(); c != nil {
+		if l := c.unclaimed(); l != nil {
+			l.own(n)
+			return
+		}
 	}
 	// A pipelined or early next request of the connection is started from the context of the
 	// one that was just answered.

@@ -84,6 +84,7 @@ type Tracker struct {
 	writers  map[uint64]*node // who wrote last to a socket, where a later turn's context sends
 	step     Step
 	turns    []turn // to come
+	closing  []closing
 	orphans  uint64
 }
 
@@ -98,6 +99,7 @@ func New(opts Options, sink Sink) *Tracker {
 
 // Feed takes the next event. It keeps nothing of e or of its bytes.
 func (t *Tracker) Feed(e *event.Event) {
+	t.Pass(e.Time)
 	for len(t.turns) > 0 && t.turns[0].at <= e.Time {
 		t.turnTo(t.turns[0].to)
 		t.turns = t.turns[1:]
@@ -154,7 +156,7 @@ func (t *Tracker) onSocket(e *event.Event) {
 		case event.Close:
 			t.onInboundClose(e)
 		case event.Frames:
-			t.lose("inbound", "HTTP/2 frames: not followed yet")
+			t.onInboundFrames(e)
 		}
 		return
 	}
@@ -220,6 +222,11 @@ func (t *Tracker) turnTo(to Step) {
 		for _, l := range c.queue {
 			l.Followed = false
 		}
+		if c.h2 != nil {
+			for _, l := range c.h2.streams {
+				l.Followed, l.on = false, nil
+			}
+		}
 		if l := c.open; l != nil {
 			l.Followed, l.on = false, nil
 		}
@@ -245,7 +252,7 @@ func (t *Tracker) Following() (n int) {
 func (t *Tracker) Gone(pid uint32, at int64) {
 	for _, id := range sortedBy(t.in, func(c *inbound) bool { return c.pid == pid }) {
 		t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid, Flags: event.Inbound})
-		t.onInboundClose(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})
+		t.endInbound(id, at)
 	}
 	for _, id := range sortedBy(t.out, func(c *outbound) bool { return c.pid == pid }) {
 		t.endTLS(&event.Event{Type: event.Close, Sock: id, Time: at, PID: pid})

@@ -41,6 +41,7 @@ func (w *Watcher) release(drained bool) {
 	}
 	w.pushed, w.released = false, t
 	w.sequence.Release(until-request.Hold, w.tracker.Feed)
+	w.tracker.Pass(until - request.Hold)
 	if w.joiner != nil {
 		w.joiner.Advance(until)
 		w.culprits.Advance(until)

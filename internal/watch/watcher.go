@@ -223,7 +223,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	err := g.Wait()
 	w.mu.Lock()
-	w.sequence.Release(now().mono, w.tracker.Feed) // nothing comes any more
+	t := now().mono // nothing comes any more
+	w.sequence.Release(t, w.tracker.Feed)
+	w.tracker.Pass(t)
 	w.ended()
 	w.mu.Unlock()
 	return err

@@ -121,10 +121,13 @@ type Frame struct {
 	Length      uint32
 	Type, Flags uint8
 	Stream      uint32
+	More        bool   // it goes on with the frame of an earlier event
+	Cut         bool   // captured bytes are missing at its end
+	Open        bool   // the frame's end is in a later event
 	Payload     []byte // captured part, aliases the event
 }
 
-const record = 12 // header[9], 0, captured (u16)
+const record = 12 // header[9], enum part, captured (u16)
 
 // EachFrame calls fn for the frames of a Frames event, in their order, and reports whether
 // the payload was well formed to its end.
@@ -139,6 +142,9 @@ func (e *Event) EachFrame(fn func(Frame)) bool {
 			Length: uint32(b[0])<<16 | uint32(b[1])<<8 | uint32(b[2]),
 			Type:   b[3], Flags: b[4],
 			Stream:  binary.BigEndian.Uint32(b[5:]) & 0x7fffffff,
+			More:    b[9]&byte(bpf.SocketPartPART_MORE) != 0,
+			Cut:     b[9]&byte(bpf.SocketPartPART_CUT) != 0,
+			Open:    b[9]&byte(bpf.SocketPartPART_OPEN) != 0,
 			Payload: b[record : record+n],
 		})
 		b = b[record+n:]

@@ -61,6 +61,9 @@ func NewResponses() *Stream { return &Stream{response: true} }
 // NextHasNoBody tells that the next response to begin answers a HEAD.
 func (s *Stream) NextHasNoBody() { s.noBody = true }
 
+// InHead reports whether the last transfer ended inside a message's head.
+func (s *Stream) InHead() bool { return s.state == head }
+
 // Lost counts how often the stream had to wait for a recognisable beginning, joining in the
 // middle of a message included.
 func (s *Stream) Lost() int { return s.losses }
