@@ -8,20 +8,27 @@ type headRead struct {
 	n        int64 // bytes
 }
 
+// narrow is how far apart the bounds of an arrival may be for the later one to be taken for it.
+const narrow = 1_000_000 // ns
+
 // maxPieces bounds the reads of one head that are kept: a client that sends a byte at a time.
 const maxPieces = 64
 
 // note remembers the read for the request whose head it holds a part of. The kernel tells an
-// arrival at the first read after it: bytes that a read left in the socket were there before.
+// arrival at the first read after it. Where it tells none, the bytes came while the read before was
+// under way, or that left them in the socket: between the arrival told then and that read.
 func (c *inbound) note(e *event.Event) {
 	a := headRead{e.Arrive, e.Time, int64(e.Len)}
-	if a.at > 0 && a.at <= e.Time {
+	n := len(c.pieces)
+	switch {
+	case a.at > 0 && a.at <= e.Time:
 		c.told = a.at
-	} else if n := len(c.pieces); n > 0 && c.told != 0 {
-		a.at = c.pieces[n-1].read
-	} else {
+	case c.told != 0 && (n > 0 || c.h2 != nil || c.read-c.told < narrow):
+		a.at = c.read
+	default:
 		a.at = 0
 	}
+	c.read = e.Time
 	if len(c.pieces) == maxPieces {
 		c.pieces = c.pieces[:maxPieces-1]
 	}

@@ -24,6 +24,7 @@ type inbound struct {
 	losses      int        // of both streams, counted so far
 	pieces      []headRead // of the head that is being read
 	told        int64      // the newest arrival that the kernel told; 0: it never did
+	read        int64      // the newest read
 	h2          *session   // the requests of an HTTP/2 connection
 	stalled     int64      // since when response bytes wait for the client; 0: they do not
 	ignore      bool       // the agent's own, an upgrade, or a protocol that is not HTTP/1

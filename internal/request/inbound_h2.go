@@ -14,6 +14,21 @@ type session struct {
 	streams             map[uint32]*live
 	waiting             []*live // in the order of their heads, until a context is made for them
 	newest              uint32
+	claimed             int64 // the step in which a context was last taken for a request's
+	mistaken            bool  // that was wrong once: it is not done any more
+}
+
+// mayClaim limits what unclaimed is asked for to the first context of a step of the connection's own:
+// hypercorn makes the request's first, and then others that serve the connection.
+func (c *inbound) mayClaim(th *thread) bool {
+	if c.h2 == nil {
+		return true
+	}
+	if c.h2.mistaken || c.h2.claimed == th.since {
+		return false
+	}
+	c.h2.claimed = th.since
+	return true
 }
 
 // sole is the request that what serves the connection works for: the open one, of an HTTP/2
@@ -165,6 +180,7 @@ func (t *Tracker) inboundFrameSent(c *inbound, th *thread, e *event.Event, f eve
 		if l.Status == 0 && fields.Status >= 200 {
 			l.Status, l.First = fields.Status, e.Time
 			l.SSE = strings.HasPrefix(fields.ContentType, "text/event-stream")
+			t.prove(l, e)
 			t.bindByResponse(l, e)
 		}
 		t.streamSent(l, th, e, f, h.EndStream)
@@ -177,6 +193,20 @@ func (t *Tracker) inboundFrameSent(c *inbound, th *thread, e *event.Event, f eve
 			l.miss("the server cancelled it")
 			t.finish(l, e.Time)
 		}
+	}
+}
+
+// prove holds the context that answers against the request that it was taken for.
+func (t *Tracker) prove(l *live, e *event.Event) {
+	n := t.context(e)
+	if n == nil || l.conn.h2.mistaken {
+		return
+	}
+	if o := n.owner(); o != nil && o != l && o.conn == l.conn && len(l.conn.h2.streams) > 1 {
+		l.conn.h2.mistaken = true
+		o.miss("its execution context was taken for another's")
+		l.miss("its execution context was taken for another's")
+		t.lose("inbound", "HTTP/2 request whose execution context was taken for another's")
 	}
 }
 
@@ -196,7 +226,7 @@ func (t *Tracker) streamSent(l *live, th *thread, e *event.Event, f event.Frame,
 // handedOn is the time from the end of the step that made response bytes to their send by what
 // serves the whole connection: they waited for the event loop.
 func (l *live) handedOn(th *thread, at int64) {
-	if l.lastTID == th && th.isLoop && th.turn-l.lastTurn <= 2 && l.lastEnd < at && len(l.awaiting) == 0 && (th.current == nil || th.current.owner() != l) {
+	if l.lastTID == th && th.isLoop && th.slept < l.lastEnd && l.lastEnd < at && len(l.awaiting) == 0 && (th.current == nil || th.current.owner() != l) {
 		l.add(loopWait, l.lastEnd, at, "", nil)
 	}
 }

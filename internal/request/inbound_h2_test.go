@@ -105,9 +105,10 @@ func TestInboundHTTP2HeadOverReads(t *testing.T) {
 
 // Contexts that the connection's own makes are the requests', in the order of their heads.
 func TestInboundHTTP2Contexts(t *testing.T) {
-	const accepted, server, first, second = 10, 12, 20, 21
+	const accepted, server, first, second = 10, 12, 20, 21 // and 13, which serves the connection
 	p := newTape().at(0).loop().syn(1).at(1).accept(1).copied(accepted).at(1.1).loop().at(1.2).enter(accepted).copied(server).loop().dial(5, 6379).dial(6, 6379)
-	p.at(2).enter(server).clientFrames(1, 2, asks(1, http2.EndStream, "/a"), asks(3, http2.EndStream, "/b")).copied(first).copied(second).at(2.2).loop().
+	p.at(2).enter(server).clientFrames(1, 2, asks(1, http2.EndStream, "/a"), asks(3, http2.EndStream, "/b")).copied(first).copied(13).at(2.1).loop().
+		at(2.15).enter(server).copied(second).at(2.2).loop().
 		at(2.3).enter(first).ask(5, command("GET", "a")).at(2.4).enter(second).ask(6, command("MGET", "b")).at(2.5).loop().
 		at(4).answer(6, 4, "*1\r\n"+hit).at(4.1).enter(second).at(4.2).loop().at(4.3).enter(server).serverFrames(1, replies(3, http2.EndStream, "200")).
 		at(5).answer(5, 5, hit).at(5.1).enter(first).at(5.2).loop().at(5.3).enter(server).serverFrames(1, replies(1, http2.EndStream, "200"))

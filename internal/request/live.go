@@ -21,6 +21,7 @@ type live struct {
 	woken     int64 // since when a worker thread is done for it; 0: none is
 	lastEnd   int64 // of its last step
 	lastTurn  uint32
+	stepped   bool   // a context of its own has run
 	hopTurn   uint32 // of the newest step of its connection's that followed on its own
 	drainedIn uint32 // the loop's turn
 	lastTID   *thread
@@ -135,6 +136,15 @@ func (l *live) ran(th *thread, at int64) {
 	}
 	l.onCPU(from, at)
 	l.lastEnd, l.lastTurn, l.lastTID = at, th.turn, th
+}
+
+// begun is the first step of a context of its own: from the read on it waited for the event loop, if
+// that has not slept since.
+func (l *live) begun(th *thread, at int64) {
+	if !l.stepped && th.isLoop && th.slept < l.Read {
+		l.add(loopWait, l.Read, at, "", nil)
+	}
+	l.stepped = true
 }
 
 // hopped notes that another context of its connection runs in the turn after its own last step, or

@@ -23,12 +23,13 @@ type Known struct {
 
 // Seen is what the agent says about one request: a line of --requests.
 type Seen struct {
-	ID       string  `json:"id"`
-	Endpoint string  `json:"endpoint"`
-	Status   int     `json:"status"`
-	Start    float64 `json:"start"` // on CLOCK_MONOTONIC
-	Seconds  float64 `json:"seconds"`
-	Complete bool    `json:"complete"`
+	ID       string   `json:"id"`
+	Endpoint string   `json:"endpoint"`
+	Status   int      `json:"status"`
+	Start    float64  `json:"start"` // on CLOCK_MONOTONIC
+	Seconds  float64  `json:"seconds"`
+	Complete bool     `json:"complete"`
+	Missing  []string `json:"missing"`
 	Stages   []struct {
 		Stage   string             `json:"stage"`
 		Peer    string             `json:"peer"`

@@ -38,6 +38,7 @@ type Row struct {
 	Seconds     float64           `json:"seconds"` // of the requests that were seen
 	Unexplained float64           `json:"unexplained_seconds"`
 	Losses      map[string]uint64 `json:"losses"`
+	Modes       []*InboundRow     `json:"modes,omitempty"`
 	Note        string            `json:"note,omitempty"` // why a goal is missed, or a figure is absent
 }
 
@@ -69,7 +70,7 @@ type Case struct {
 }
 
 // Cases are all rows, in the order of the table.
-func Cases() []Case { return slices.Concat(clientCases(), secureCases()) }
+func Cases() []Case { return slices.Concat(serverCases(), clientCases(), secureCases()) }
 
 // Requests takes in how the requests that were sent were seen, and returns the line of each by its id.
 func (r *Row) Requests(sent []Sent, seen []Seen) map[string]*Seen {
@@ -138,6 +139,7 @@ func (r *Results) rows(p *page) {
 	for _, x := range r.Rows {
 		p.row(x.cells()...)
 	}
+	r.modes(p)
 	p.line("")
 	for _, x := range r.Rows {
 		p.line("- %s: %s, precision %s, Linux %s; %s.%s", x.Name, x.Date, x.Precision, x.Kernel, x.versions(), x.note())
