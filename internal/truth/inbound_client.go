@@ -47,7 +47,8 @@ type wire struct {
 
 const patience = 20 * time.Second
 
-func monotonic() int64 {
+// nanoseconds on CLOCK_MONOTONIC.
+func nanoseconds() int64 {
 	var ts unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail with this clock
 	return ts.Nano()
@@ -59,7 +60,7 @@ func (c *caller) dial() (*wire, error) {
 }
 
 func (w *wire) redial() (err error) {
-	w.dialed, w.gone = monotonic(), false
+	w.dialed, w.gone = nanoseconds(), false
 	if w.Conn, err = net.DialTimeout("tcp", w.caller.address, patience); err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (w *wire) send(a *Asked, b []byte) error {
 
 // ask notes a request that is about to be sent.
 func (c *caller) ask(method, path string) *Asked {
-	a := &Asked{ID: fmt.Sprintf("%s-%s-%d", c.prefix, strings.ReplaceAll(c.mode, " ", "_"), len(c.asked)), Mode: c.mode, Method: method, Path: path, Begin: monotonic()}
+	a := &Asked{ID: fmt.Sprintf("%s-%s-%d", c.prefix, strings.ReplaceAll(c.mode, " ", "_"), len(c.asked)), Mode: c.mode, Method: method, Path: path, Begin: nanoseconds()}
 	c.asked = append(c.asked, a)
 	return a
 }
@@ -110,7 +111,7 @@ func (w *wire) answer(a *Asked) (*http.Response, error) {
 		}
 		_, err = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
-		a.Status, a.End = res.StatusCode, monotonic()
+		a.Status, a.End = res.StatusCode, nanoseconds()
 		w.gone = res.Close
 		return res, err
 	}
@@ -149,9 +150,9 @@ func (c *caller) post(w *wire, path string, pieces [][]byte, rest time.Duration,
 func (w *wire) inPieces(a *Asked, pieces [][]byte, rest time.Duration) error {
 	for i, p := range pieces {
 		if i > 0 && rest > 0 {
-			at := monotonic()
+			at := nanoseconds()
 			time.Sleep(rest)
-			a.Paused += monotonic() - at
+			a.Paused += nanoseconds() - at
 		}
 		if i == 0 {
 			if err := w.send(a, p); err != nil {

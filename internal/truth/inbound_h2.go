@@ -60,15 +60,15 @@ func (c *caller) stream(ctx context.Context, over *http2.Transport, mu *sync.Mut
 		name, value, _ := strings.Cut(m, ": ")
 		req.Header.Set(name, value)
 	}
-	a.Begin = monotonic()
+	a.Begin = nanoseconds()
 	res, err := over.RoundTrip(req)
 	if err != nil {
-		a.End = monotonic()
+		a.End = nanoseconds()
 		return err
 	}
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
-	a.Status, a.End = res.StatusCode, monotonic()
+	a.Status, a.End = res.StatusCode, nanoseconds()
 	return err
 }
 

@@ -291,7 +291,7 @@ func webSocketMode(c *caller) error {
 			if err != nil {
 				return err
 			}
-			a.Status, a.End = res.StatusCode, monotonic()
+			a.Status, a.End = res.StatusCode, nanoseconds()
 			for range 3 { // a masked text frame, the mask 0
 				if _, err := w.Write([]byte("\x81\x85\x00\x00\x00\x00hello")); err != nil {
 					return err
@@ -321,7 +321,7 @@ func leavingMode(c *caller) error {
 				return err
 			}
 			time.Sleep(5 * time.Millisecond)
-			a.End = monotonic()
+			a.End = nanoseconds()
 			return nil
 		})
 		if err != nil {
