@@ -107,6 +107,24 @@ func (c *contexts) put(k contextKey, n *node) {
 	c.byKey[k] = n
 }
 
+// keepBusy forgets the contexts that work for no request under way. It is called where the births of callbacks are
+// no longer told: their addresses will be others' soon.
+func (c *contexts) keepBusy() {
+	c.noConnections()
+	for k, n := range c.byKey {
+		if l := n.owner(); l == nil || l.answered {
+			delete(c.byKey, k)
+		}
+	}
+}
+
+// noConnections forgets which contexts serve a connection for all its requests.
+func (c *contexts) noConnections() {
+	for _, n := range c.byKey {
+		n.conn, n.home = nil, nil
+	}
+}
+
 // owner returns the request that the context works for.
 func (n *node) owner() *live {
 	for depth := 0; n != nil && depth < maxDepth; depth++ {

@@ -73,7 +73,9 @@ func (t *Tracker) onInboundConn(e *event.Event) {
 func (t *Tracker) onAccept(e *event.Event) {
 	if c := t.in[e.Sock]; c != nil && c.accept == 0 {
 		c.accept, c.pid = e.Time, e.PID
-		t.thread(e).accepts = c
+		if t.step.enters() { // else nothing tells that the thread has gone on to something else
+			t.thread(e).accepts = c
+		}
 	}
 }
 

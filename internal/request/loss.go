@@ -14,6 +14,7 @@ const maxGaps = 64
 // from then on (who made which context may be among what was lost), and answers that are overdue
 // are given up.
 func (t *Tracker) Lost(from, to int64) {
+	t.contexts.noConnections() // an address may have been born anew meanwhile
 	t.releaseAll()
 	if n := len(t.gaps); n > 0 && from <= t.gaps[n-1].to {
 		t.gaps[n-1].to = max(t.gaps[n-1].to, to)

@@ -211,8 +211,11 @@ func (t *Tracker) turnTo(to Step) {
 		clear(t.writers)
 		t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
 	}
+	if from.enters() {
+		t.contexts.keepBusy()
+	}
 	for _, th := range t.threads {
-		th.current, th.cuts, th.asleep = nil, nil, 0
+		th.current, th.cuts, th.asleep, th.accepts = nil, nil, 0, nil
 		th.turns.told, th.turns.start = false, 0
 		if unknown {
 			th.reading = reading{}
