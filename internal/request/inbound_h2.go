@@ -12,27 +12,12 @@ type session struct {
 	requests, responses *http2.Decoder
 	received, sent      http2.Joiner
 	streams             map[uint32]*live
-	waiting             []*live // in the order of their heads, until a context is made for them
 	newest              uint32
-	claimed             int64 // the step in which a context was last taken for a request's
-	mistaken            bool  // that was wrong once: it is not done any more
-}
-
-// mayClaim limits what unclaimed is asked for to the first context of a step of the connection's own:
-// hypercorn makes the request's first, and then others that serve the connection.
-func (c *inbound) mayClaim(th *thread) bool {
-	if c.h2 == nil {
-		return true
-	}
-	if c.h2.mistaken || c.h2.claimed == th.since {
-		return false
-	}
-	c.h2.claimed = th.since
-	return true
 }
 
 // sole is the request that what serves the connection works for: the open one, of an HTTP/2
-// connection only if it is the only one.
+// connection only if it is the only one. The order in which contexts are made for several tells
+// nothing (hypercorn makes others between them): those are known by the context that answers.
 func (c *inbound) sole() *live {
 	if c.h2 == nil {
 		return c.open
@@ -43,22 +28,6 @@ func (c *inbound) sole() *live {
 		}
 	}
 	return nil
-}
-
-// unclaimed is the request that a context is for that the connection's own has just made: of an
-// HTTP/2 connection, the oldest that has none.
-func (c *inbound) unclaimed() *live {
-	if c.h2 == nil {
-		return c.open
-	}
-	w := &c.h2.waiting
-	for len(*w) > 0 && ((*w)[0].bound || (*w)[0].answered) {
-		*w = (*w)[1:]
-	}
-	if len(*w) == 0 {
-		return nil
-	}
-	return (*w)[0]
 }
 
 func (t *Tracker) onInboundFrames(e *event.Event) {
@@ -149,12 +118,9 @@ func (t *Tracker) beginStream(c *inbound, th *thread, e *event.Event, h http2.He
 	c.served++
 	t.counts[l.Endpoint]++
 	s.streams[h.Stream] = l
-	s.waiting = append(s.waiting, l)
-	if len(s.waiting) > maxStreams {
-		s.waiting = s.waiting[1:]
-	}
-	if th.reading.live == nil || th.reading.live.conn != c {
-		th.reading = reading{live: c.unclaimed(), address: e.Context}
+	th.reading = reading{}
+	if c.sole() == l {
+		th.reading = reading{live: l, address: e.Context}
 		if t.opts.Late(e.PID) {
 			th.reading.address = 0
 		}
@@ -180,7 +146,6 @@ func (t *Tracker) inboundFrameSent(c *inbound, th *thread, e *event.Event, f eve
 		if l.Status == 0 && fields.Status >= 200 {
 			l.Status, l.First = fields.Status, e.Time
 			l.SSE = strings.HasPrefix(fields.ContentType, "text/event-stream")
-			t.prove(l, e)
 			t.bindByResponse(l, e)
 		}
 		t.streamSent(l, th, e, f, h.EndStream)
@@ -193,20 +158,6 @@ func (t *Tracker) inboundFrameSent(c *inbound, th *thread, e *event.Event, f eve
 			l.miss("the server cancelled it")
 			t.finish(l, e.Time)
 		}
-	}
-}
-
-// prove holds the context that answers against the request that it was taken for.
-func (t *Tracker) prove(l *live, e *event.Event) {
-	n := t.context(e)
-	if n == nil || l.conn.h2.mistaken {
-		return
-	}
-	if o := n.owner(); o != nil && o != l && o.conn == l.conn && len(l.conn.h2.streams) > 1 {
-		l.conn.h2.mistaken = true
-		o.miss("its execution context was taken for another's")
-		l.miss("its execution context was taken for another's")
-		t.lose("inbound", "HTTP/2 request whose execution context was taken for another's")
 	}
 }
 

@@ -103,26 +103,38 @@ func TestInboundHTTP2HeadOverReads(t *testing.T) {
 	}
 }
 
-// Contexts that the connection's own makes are the requests', in the order of their heads.
+// A context that the connection's own makes is the request's that is alone; of several, each is known by
+// the context that answers.
 func TestInboundHTTP2Contexts(t *testing.T) {
-	const accepted, server, first, second = 10, 12, 20, 21 // and 13, which serves the connection
-	p := newTape().at(0).loop().syn(1).at(1).accept(1).copied(accepted).at(1.1).loop().at(1.2).enter(accepted).copied(server).loop().dial(5, 6379).dial(6, 6379)
-	p.at(2).enter(server).clientFrames(1, 2, asks(1, http2.EndStream, "/a"), asks(3, http2.EndStream, "/b")).copied(first).copied(13).at(2.1).loop().
-		at(2.15).enter(server).copied(second).at(2.2).loop().
-		at(2.3).enter(first).ask(5, command("GET", "a")).at(2.4).enter(second).ask(6, command("MGET", "b")).at(2.5).loop().
-		at(4).answer(6, 4, "*1\r\n"+hit).at(4.1).enter(second).at(4.2).loop().at(4.3).enter(server).serverFrames(1, replies(3, http2.EndStream, "200")).
-		at(5).answer(5, 5, hit).at(5.1).enter(first).at(5.2).loop().at(5.3).enter(server).serverFrames(1, replies(1, http2.EndStream, "200"))
-	f, _ := play(t, p)
-	var got []string
-	for _, r := range f.requests {
-		for _, k := range r.Calls {
-			got = append(got, r.Path+" "+k.Operation)
-		}
-		if r.sum(LoopWait) < 0.09 { // from the end of its step to the send by the connection's own
-			t.Errorf("%s: %s", r.Endpoint, stages(r))
-		}
+	const accepted, server, first, second = 10, 12, 20, 21 // and 13 and 14, which serve the connection
+	open := func() *tape {
+		return newTape().at(0).loop().syn(1).at(1).accept(1).copied(accepted).at(1.1).loop().at(1.2).enter(accepted).copied(server).loop().dial(5, 6379).dial(6, 6379)
 	}
-	if strings.Join(got, ", ") != "/b MGET, /a GET" {
-		t.Errorf("calls %q", got)
+	a, b := asks(1, http2.EndStream, "/a"), asks(3, http2.EndStream, "/b")
+	for name, c := range map[string]struct {
+		made *tape
+		want string
+	}{
+		"in a read each": {open().at(2).enter(server).clientFrames(1, 2, a).copied(first).copied(13).at(2.1).loop().
+			at(2.15).enter(server).clientFrames(1, 2.15, b).copied(second).copied(14), "/a GET"},
+		"in one read": {open().at(2).enter(server).clientFrames(1, 2, a, b).copied(first).copied(13).at(2.1).loop().
+			at(2.15).enter(server).copied(14).copied(second), ""},
+	} {
+		p := c.made.at(2.2).loop().at(2.3).enter(first).ask(5, command("GET", "a")).at(2.4).enter(second).ask(6, command("MGET", "b")).at(2.5).loop().
+			at(4).answer(6, 4, "*1\r\n"+hit).at(4.1).enter(second).serverFrames(1, replies(3, 0, "200")).at(4.2).loop().at(4.3).enter(server).serverFrames(1, h2(http2.Data, http2.EndStream, 3, "x")).
+			at(5).answer(5, 5, hit).at(5.1).enter(first).serverFrames(1, replies(1, 0, "200")).at(5.2).loop().at(5.3).enter(server).serverFrames(1, h2(http2.Data, http2.EndStream, 1, "x"))
+		f, tr := play(t, p)
+		var got []string
+		for _, r := range f.requests {
+			for _, k := range r.Calls {
+				got = append(got, r.Path+" "+k.Operation)
+			}
+			if r.sum(LoopWait) < 0.09 { // from the end of its step to the send by the connection's own
+				t.Errorf("%s: %s: %s", name, r.Endpoint, stages(r))
+			}
+		}
+		if strings.Join(got, ", ") != c.want || len(tr.Losses()) != 0 {
+			t.Errorf("%s: calls %q, want %q; losses %v", name, got, c.want, tr.Losses())
+		}
 	}
 }

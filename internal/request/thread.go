@@ -244,8 +244,8 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 	if r := &th.reading; r.live != nil && (r.address == e.Context || r.address == 0 && (n.parent == nil || n.parent.owner() == nil)) {
 		r.address = e.Context // where contexts are not entered before our eyes, the first one made tells
 		r.live.own(n)
-		if c := r.live.conn; c.h2 != nil { // one read may hold several requests, one step makes one's context first
-			r.live, c.h2.claimed = nil, th.since
+		if c := r.live.conn; c.h2 != nil { // the next one is not for it
+			r.live = nil
 		}
 		return
 	}
@@ -253,8 +253,8 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 		n.parent, n.conn, n.home, th.accepts = nil, c, c, nil
 		return
 	}
-	if c := n.connection(); c != nil && c.mayClaim(th) {
-		if l := c.unclaimed(); l != nil {
+	if c := n.connection(); c != nil {
+		if l := c.sole(); l != nil {
 			l.own(n)
 			return
 		}
