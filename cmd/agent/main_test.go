@@ -131,7 +131,7 @@ func body(t *testing.T, client *http.Client, url string, status int) string {
 }
 
 // patience is for what never takes so long unless it is broken.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // result is what a command left.
 type result struct {
