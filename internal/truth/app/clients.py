@@ -46,42 +46,58 @@ nobody = Record("x")
 # The pools' own clocks.
 
 
-def timed(owner, name):
-    """Makes what the method takes, until it returns, a wait of the request that is served."""
+def timed(owner, name, again=False):
+    """Makes what the method takes, until it returns, a wait of the request that is served.
+
+    With again, one object's calls of it are one wait, from the first to the end of the last.
+    """
     method = getattr(owner, name)
 
-    def note(start):
+    def begun(args):
+        if not again:
+            return time.monotonic(), None
+        if not hasattr(args[0], "since"):
+            args[0].since = time.monotonic(), []
+        return args[0].since
+
+    def note(since):
         if record := current.get():
-            record.waits.append(time.monotonic() - start)
+            start, place = since
+            if not place:
+                record.waits.append(0.0)
+                if place is not None:
+                    place.append(len(record.waits) - 1)
+            record.waits[place[0] if place else -1] = time.monotonic() - start
 
     if asyncio.iscoroutinefunction(method):
 
         @functools.wraps(method)
         async def wrapper(*args, **kwargs):
-            start = time.monotonic()
+            since = begun(args)
             try:
                 return await method(*args, **kwargs)
             finally:
-                note(start)
+                note(since)
 
     else:
 
         @functools.wraps(method)
         def wrapper(*args, **kwargs):
-            start = time.monotonic()
+            since = begun(args)
             try:
                 return method(*args, **kwargs)
             finally:
-                note(start)
+                note(since)
 
     setattr(owner, name, wrapper)
 
 
 def time_httpx():
+    """One free connection wakes all who wait, and all but one wait again: their wait lasts to the last time."""
     for package in ("httpcore", "httpcore2"):
         with contextlib.suppress(ImportError):
-            timed(importlib.import_module(package + "._async.connection_pool").AsyncPoolRequest, "wait_for_connection")
-            timed(importlib.import_module(package + "._sync.connection_pool").PoolRequest, "wait_for_connection")
+            timed(importlib.import_module(package + "._async.connection_pool").AsyncPoolRequest, "wait_for_connection", again=True)
+            timed(importlib.import_module(package + "._sync.connection_pool").PoolRequest, "wait_for_connection", again=True)
 
 
 # The clients: each entry makes one and returns a function that makes one call with a token.
