@@ -24,6 +24,7 @@ type Row struct {
 	Precision   string            `json:"precision"` // at the end of the run
 	Date        string            `json:"date"`
 	Kernel      string            `json:"kernel"`
+	Busy        string            `json:"load_average,omitempty"` // of the machine, 1, 5 and 15 min, at the end
 	Versions    map[string]string `json:"versions"`
 
 	Sent        int               `json:"sent"`
@@ -109,7 +110,7 @@ func (r *Row) Requests(sent []Sent, seen []Seen) map[string]*Seen {
 
 // Finish puts in what is the same for every row.
 func (r *Row) Finish(rec *recording.Recording) {
-	r.Date, r.Kernel = time.Now().UTC().Format("2006-01-02 15:04 UTC"), kernelRelease()
+	r.Date, r.Kernel, r.Busy = time.Now().UTC().Format("2006-01-02 15:04 UTC"), kernelRelease(), loadAverage()
 	r.Precision = rec.Overhead.PrecisionMode
 	r.Losses = map[string]uint64{}
 	for _, l := range rec.Losses {
@@ -133,7 +134,7 @@ func (r *Results) rows(p *page) {
 		return
 	}
 	p.head("Truth: every server, every client")
-	p.line("A call is linked or wrong by what the application logs of it, never by what the agent says. Wait: of the pool wait per")
+	p.line("A call is linked or wrong by the mark that it carries across the wire, never by what the agent says. Wait: of the pool wait per")
 	p.line("request, absolute, in ms; false and missed as above. `–`: has none, or not measured.\n")
 	p.table("row", "server", "client, peer", "load", "seen / sent", "twice", "calls linked / made", "wrong", "by basis", "wait p50", "wait p99", "false", "missed / waits", "first token p50, ms", "sums off", "unexplained, %", "losses")
 	for _, x := range r.Rows {
@@ -142,7 +143,7 @@ func (r *Results) rows(p *page) {
 	r.modes(p)
 	p.line("")
 	for _, x := range r.Rows {
-		p.line("- %s: %s, precision %s, Linux %s; %s.%s", x.Name, x.Date, x.Precision, x.Kernel, x.versions(), x.note())
+		p.line("- %s: %s, load average %s, precision %s, Linux %s; %s.%s", x.Name, x.Date, either(x.Busy, "not noted"), x.Precision, x.Kernel, x.versions(), x.note())
 	}
 }
 
