@@ -74,23 +74,13 @@ func addAllocated(known bool, sum, n *int64) *int64 {
 
 func mergeStages(m *Endpoint, stages []Stage) {
 	for _, s := range stages {
-		o := slot(&m.Stages, Stage{Stage: s.Stage, Peer: s.Peer}, func(o Stage) bool { return o.Stage == s.Stage && o.Peer == s.Peer })
-		o.Requests += s.Requests
-		o.Merge(s.Dist)
-		for _, why := range s.Reasons {
-			o.Because(why)
-		}
+		slot(&m.Stages, Stage{Stage: s.Stage, Peer: s.Peer}, func(o Stage) bool { return o.Stage == s.Stage && o.Peer == s.Peer }).Add(&s)
 	}
 }
 
 func mergeCalls(m *Endpoint, calls []Call) {
 	for _, c := range calls {
-		o := slot(&m.Calls, Call{Peer: c.Peer, Operation: c.Operation}, func(o Call) bool { return o.Peer == c.Peer && o.Operation == c.Operation })
-		o.Count += c.Count
-		o.Errors += c.Errors
-		o.Latency.Merge(c.Latency)
-		o.FirstByte.Merge(c.FirstByte)
-		o.PoolWait.Merge(c.PoolWait)
+		slot(&m.Calls, Call{Peer: c.Peer, Operation: c.Operation}, func(o Call) bool { return o.Peer == c.Peer && o.Operation == c.Operation }).Add(&c)
 	}
 	for i := range m.Calls {
 		if m.Requests > 0 {
@@ -106,17 +96,11 @@ func mergeLLM(m *Endpoint, l *LLM) {
 	if m.LLM == nil {
 		m.LLM = &LLM{}
 	}
-	m.LLM.Streams += l.Streams
+	m.LLM.Add(l)
 	for _, model := range l.Models {
 		m.LLM.Models = appendNew(m.LLM.Models, model)
 	}
 	m.LLM.Operation = cmp.Or(m.LLM.Operation, l.Operation)
-	m.LLM.TimeToFirstToken.Merge(l.TimeToFirstToken)
-	m.LLM.TimePerToken.Merge(l.TimePerToken)
-	m.LLM.ForwardDelay.Merge(l.ForwardDelay)
-	m.LLM.Generating += l.Generating
-	m.LLM.OutputTokens += l.OutputTokens
-	m.LLM.InputTokens += l.InputTokens
 	m.LLM.TokensFrom = cmp.Or(m.LLM.TokensFrom, l.TokensFrom)
 }
 

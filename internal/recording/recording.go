@@ -123,6 +123,15 @@ type Stage struct {
 	Reasons  []Reason `json:"reasons,omitempty"` // parts of unexplained time of which something is known
 }
 
+// Add adds the same stage of other requests.
+func (s *Stage) Add(o *Stage) {
+	s.Requests += o.Requests
+	s.Merge(o.Dist)
+	for _, why := range o.Reasons {
+		s.Because(why)
+	}
+}
+
 // Because adds time of which something is known.
 func (s *Stage) Because(why Reason) {
 	for i := range s.Reasons {
@@ -154,6 +163,15 @@ type Call struct {
 	PerRequest float64 `json:"per_request"` // calls per request of the endpoint
 }
 
+// Add adds more calls of the kind. PerRequest is left to who knows the requests.
+func (c *Call) Add(o *Call) {
+	c.Count += o.Count
+	c.Errors += o.Errors
+	c.Latency.Merge(o.Latency)
+	c.FirstByte.Merge(o.FirstByte)
+	c.PoolWait.Merge(o.PoolWait)
+}
+
 // LLM is the endpoint's use of a language model.
 type LLM struct {
 	Streams          int64    `json:"streams"`
@@ -166,6 +184,17 @@ type LLM struct {
 	TokensFrom       string   `json:"tokens_from"`        // "protocol" or "chunks"
 	Generating       float64  `json:"generating_seconds"` // from the first token of each stream to its last
 	ForwardDelay     Dist     `json:"forward_delay"`      // from the arrival of tokens to the next bytes sent to the client
+}
+
+// Add adds the figures of more streams. Models, Operation and TokensFrom are left to the caller.
+func (l *LLM) Add(o *LLM) {
+	l.Streams += o.Streams
+	l.TimeToFirstToken.Merge(o.TimeToFirstToken)
+	l.TimePerToken.Merge(o.TimePerToken)
+	l.OutputTokens += o.OutputTokens
+	l.InputTokens += o.InputTokens
+	l.Generating += o.Generating
+	l.ForwardDelay.Merge(o.ForwardDelay)
 }
 
 // Cache counts look-ups in Redis by their replies.

@@ -32,12 +32,7 @@ func (e *endpoint) absorb(o *endpoint) {
 		e.staged[i].absorb(&o.staged[i])
 	}
 	for key, k := range o.calls {
-		t := e.call(key)
-		t.Count += k.Count
-		t.Errors += k.Errors
-		t.Latency.Merge(k.Latency)
-		t.FirstByte.Merge(k.FirstByte)
-		t.PoolWait.Merge(k.PoolWait)
+		e.call(key).Add(k)
 	}
 	e.absorbLLM(o)
 }
@@ -49,12 +44,7 @@ func (g *staged) absorb(o *staged) {
 	g.off += o.off
 	g.overlapped += o.overlapped
 	for _, s := range o.stages {
-		t := g.stage(s.Stage, s.Peer)
-		t.Requests += s.Requests
-		t.Merge(s.Dist)
-		for _, why := range s.Reasons {
-			t.Because(why)
-		}
+		g.stage(s.Stage, s.Peer).Add(s)
 	}
 }
 
@@ -64,13 +54,7 @@ func (e *endpoint) absorbLLM(o *endpoint) {
 		return
 	}
 	f := e.llm()
-	f.Streams += g.Streams
-	f.InputTokens += g.InputTokens
-	f.OutputTokens += g.OutputTokens
-	f.TimeToFirstToken.Merge(g.TimeToFirstToken)
-	f.TimePerToken.Merge(g.TimePerToken)
-	f.ForwardDelay.Merge(g.ForwardDelay)
-	f.Generating += g.Generating
+	f.Add(g)
 	f.Operation = g.Operation
 	if g.TokensFrom != fromProtocol {
 		f.TokensFrom = g.TokensFrom
