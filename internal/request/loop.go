@@ -37,6 +37,9 @@ type Lag struct {
 	N    int
 }
 
+// First is when the first of the timers was due.
+func (l Lag) First() int64 { return l.Time - int64(l.N-1)*LagEvery }
+
 // Block is a turn of an event loop that took long.
 type Block struct {
 	PID, TID   uint32

@@ -67,12 +67,18 @@ func (w *Watcher) cut() {
 	w.slice = collect.New(now().mono, nil)
 }
 
-func (s sink) Request(r *request.Request) {
-	if r.Last >= s.w.slice.Begin() {
-		s.w.slice.Request(r)
+// gather tells the stretches of what happened at a time or began then: the slice, which they will absorb, or each of
+// them, which knows whether it had begun, where the slice had not.
+func (w *Watcher) gather(at int64, fn func(*collect.Collector)) {
+	if at >= w.slice.Begin() {
+		fn(w.slice)
 	} else {
-		s.w.each(func(c *collect.Collector) { c.Request(r) })
+		w.each(fn)
 	}
+}
+
+func (s sink) Request(r *request.Request) {
+	s.w.gather(r.Last, func(c *collect.Collector) { c.Request(r) })
 	if m := s.w.opts.Metrics; m != nil {
 		m.Observe(s.w.service, r)
 	}
@@ -82,11 +88,7 @@ func (s sink) Request(r *request.Request) {
 }
 
 func (s sink) Call(k *request.Call) {
-	if k.LastRead >= s.w.slice.Begin() {
-		s.w.slice.Call(k)
-	} else {
-		s.w.each(func(c *collect.Collector) { c.Call(k) })
-	}
+	s.w.gather(k.LastRead, func(c *collect.Collector) { c.Call(k) })
 	if m := s.w.opts.Metrics; m != nil {
 		m.ObserveCall(s.w.service, k)
 	}
@@ -97,7 +99,7 @@ func (s sink) Connection(k request.Connection) {
 }
 
 func (s sink) Lag(l request.Lag) {
-	s.w.each(func(c *collect.Collector) { c.Lag(l) })
+	s.w.gather(l.First(), func(c *collect.Collector) { c.Lag(l) })
 	if m := s.w.opts.Metrics; m != nil {
 		m.ObserveLag(s.w.service, l)
 	}
@@ -106,7 +108,7 @@ func (s sink) Lag(l request.Lag) {
 // Block waits for the stacks that tell which function it was.
 func (s sink) Block(b request.Block) {
 	tell := func(function string) {
-		s.w.each(func(c *collect.Collector) { c.Block(b, function) })
+		s.w.gather(b.End, func(c *collect.Collector) { c.Block(b, function) })
 		if m := s.w.opts.Metrics; m != nil {
 			m.ObserveBlock(s.w.service, b, function)
 		}

@@ -67,7 +67,7 @@ type Watcher struct {
 	pythons  map[uint32]*target.Python
 	total    *collect.Collector
 	recent   [2]*collect.Collector // two overlapping stretches of the last minute
-	slice    *collect.Collector    // requests and calls since the last cut: of all stretches
+	slice    *collect.Collector    // what came since the last cut: of all stretches
 	windows  map[*window]bool
 	lines    *collect.Lines
 	joiner   *stack.Joiner

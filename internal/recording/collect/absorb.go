@@ -2,9 +2,8 @@ package collect
 
 import "github.com/ragscope/ragscope/internal/recording"
 
-// Absorb adds the requests and calls of a shorter stretch that lies in this one, so that stretches
-// which overlap need not each be told of every request. Pools and event loops are no part of it: each stretch
-// follows them on its own.
+// Absorb adds what a shorter stretch that lies in this one has gathered, so that stretches which overlap need not
+// each be told of everything. Pools are no part of it: each stretch follows them on its own.
 func (c *Collector) Absorb(o *Collector) {
 	for name, e := range o.endpoints {
 		c.endpoint(name).absorb(e)
@@ -15,6 +14,7 @@ func (c *Collector) Absorb(o *Collector) {
 		}
 	}
 	c.calls += o.calls
+	c.loop.absorb(&o.loop)
 }
 
 func (e *endpoint) absorb(o *endpoint) {

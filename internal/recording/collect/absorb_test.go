@@ -21,12 +21,15 @@ func TestAbsorb(t *testing.T) {
 		r := answered([]string{"GET /a", "GET /b"}[i%2], at)
 		if i%5 == 0 {
 			r.Status, r.Followed = 500, false
+			r.Reasons = []request.Reason{{Why: request.Timer, NS: sec / 100}}
 			r.Calls[0].LLM = &request.LLM{Operation: "chat", Model: "m", Tokens: []int64{r.Last - 3, r.Last - 1}, OutputTokens: 2, FromProtocol: i%2 == 0}
 		}
 		orphan := &request.Call{LastRead: r.Last, Endpoint: []string{"", "GET /a"}[i%2], Operation: "SET", Sent: r.Start, LastArrived: r.Last, FirstArrived: r.Last}
 		for _, c := range []*Collector{whole, slice} {
 			c.Request(r)
 			c.Call(orphan)
+			c.Lag(request.Lag{Time: r.Last, Late: sec / 50, N: 2})
+			c.Block(request.Block{Endpoint: r.Endpoint, Start: r.Start, End: r.Last}, "f")
 		}
 	}
 	long.Absorb(slice)
