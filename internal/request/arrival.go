@@ -36,8 +36,8 @@ func (c *inbound) note(e *event.Event) {
 }
 
 // timeArrival sets where the request's time begins, and its first stages: each part of its head
-// waited in the socket. earlier is how many reads before this one held a part of it.
-func (l *live) timeArrival(c *inbound, earlier int, e *event.Event) {
+// waited in the socket. earlier is how many reads before the newest one held a part of it.
+func (l *live) timeArrival(c *inbound, earlier int) {
 	n := len(c.pieces)
 	parts := c.pieces[max(0, n-1-earlier):]
 	l.Arrive = parts[0].at

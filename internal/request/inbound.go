@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -133,14 +134,9 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	if msg.HeaderTruncated && msg.RequestID == "" && msg.TraceParent == "" {
 		t.lose("inbound", "request head longer than what is captured: its id may be in the rest")
 	}
-	path, _, _ := strings.Cut(msg.Target, "?")
-	l := &live{conn: c}
-	l.Request = Request{
-		PID: e.PID, Method: msg.Method, Path: path, ID: either(msg.RequestID, msg.TraceParent),
-		Endpoint: t.opts.Endpoint(e.PID, msg.Method, path), Upgrade: msg.Upgrade, Read: e.Time, Followed: t.step == Followed,
-	}
-	l.reader = &node{live: l}
-	l.timeArrival(c, m.Earlier, e)
+	l := t.newLive(c, e, msg.Method, msg.Target, cmp.Or(msg.RequestID, msg.TraceParent))
+	l.Upgrade = msg.Upgrade
+	l.timeArrival(c, m.Earlier)
 	if len(c.queue) == maxPipelined {
 		t.lose("inbound", "more than 64 pipelined requests")
 		t.abandon(c, e.Time, "more than 64 pipelined requests")
@@ -154,20 +150,29 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 		return
 	}
 	c.serve(l)
-	th.reading = reading{live: l, address: e.Context}
-	if t.late(e) {
-		th.reading.address = 0 // uvloop reads first and enters the connection's context then
-	}
+	t.reads(th, l, e)
 	if e.Context == 0 {
 		th.serving = l
 	}
 }
 
-func either(a, b string) string {
-	if a == "" {
-		return b
+// newLive is a request whose head has been read, with its query cut off.
+func (t *Tracker) newLive(c *inbound, e *event.Event, method, target, id string) *live {
+	path, _, _ := strings.Cut(target, "?")
+	l := &live{conn: c}
+	l.Request = Request{
+		PID: e.PID, Method: method, Path: path, ID: id, Endpoint: t.opts.Endpoint(e.PID, method, path), Read: e.Time, Followed: t.step == Followed,
 	}
-	return a
+	l.reader = &node{live: l}
+	return l
+}
+
+// reads notes that contexts which the thread makes now are made for l.
+func (t *Tracker) reads(th *thread, l *live, e *event.Event) {
+	th.reading = reading{live: l, address: e.Context}
+	if t.late(e) {
+		th.reading.address = 0 // uvloop reads first and enters the connection's context then
+	}
 }
 
 // serve makes l the request that the next response answers.

@@ -1,6 +1,7 @@
 package request
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
@@ -102,28 +103,19 @@ func (t *Tracker) beginStream(c *inbound, th *thread, e *event.Event, h http2.He
 		oldest.miss("more than 4,096 streams on its connection")
 		t.finish(oldest, e.Time)
 	}
-	path, _, _ := strings.Cut(fields.Path, "?")
-	l := &live{conn: c, stream: h.Stream}
-	l.Request = Request{
-		PID: e.PID, Method: fields.Method, Path: path, ID: either(fields.RequestID, fields.TraceParent), Read: e.Time,
-		Followed: t.step == Followed, BytesIn: int64(len(h.Block)),
-	}
+	l := t.newLive(c, e, fields.Method, fields.Path, cmp.Or(fields.RequestID, fields.TraceParent))
+	l.stream, l.BytesIn = h.Stream, int64(len(h.Block))
 	if fields.Method == "" || fields.Path == "" { // the table of header fields was filled before we came, or a block was cut
 		l.miss("its method or path was not seen")
 		t.lose("inbound", "HTTP/2 method or path not known: connection joined midway, or head cut")
 	}
-	l.Endpoint = t.opts.Endpoint(e.PID, fields.Method, path)
-	l.reader = &node{live: l}
-	l.timeArrival(c, len(c.pieces)-1, e)
+	l.timeArrival(c, len(c.pieces)-1)
 	c.served++
 	t.counts[l.Endpoint]++
 	s.streams[h.Stream] = l
 	th.reading = reading{}
 	if c.sole() == l {
-		th.reading = reading{live: l, address: e.Context}
-		if t.opts.Late(e.PID) {
-			th.reading.address = 0
-		}
+		t.reads(th, l, e)
 	}
 	t.lend(th, l, e.Time)
 }

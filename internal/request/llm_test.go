@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -102,7 +103,7 @@ func TestTokensOfOneRead(t *testing.T) {
 		p := asking().at(15).answer(5, 10, c.text)
 		p.events[len(p.events)-1].Other = uint64(ms(14))
 		f, _ := play(t, p.at(40).as(0xa).reply(1, ok).close(5))
-		calls := append(f.calls, f.requests[0].Calls...)
+		calls := slices.Concat(f.calls, f.requests[0].Calls)
 		if got := tokensOf(calls[0].LLM); got != c.want {
 			t.Errorf("%s: tokens %s, want %s", c.name, got, c.want)
 		}

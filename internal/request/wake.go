@@ -1,6 +1,9 @@
 package request
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // A pause is a stretch in which a context of a request did not run on its event loop, or in
 // which a worker thread of it slept.
@@ -157,7 +160,7 @@ func (l *live) reasons() (out []Reason) {
 
 // overlap is the time that unexplained spans share with any of the stretches.
 func overlap(spans []Span, of []gap) (ns int64) {
-	slices.SortFunc(of, func(a, b gap) int { return int(min(1, max(-1, a.from-b.from))) })
+	slices.SortFunc(of, func(a, b gap) int { return cmp.Compare(a.from, b.from) })
 	for _, s := range spans {
 		if s.Stage != Unexplained {
 			continue
