@@ -26,29 +26,13 @@ type hold struct {
 // maxHolds bounds the look back of a wait; a longer one is shared among the newest of them.
 const maxHolds = 1 << 10
 
-// holds are the newest stretches, by their end.
-type holds struct {
-	kept []hold
-	next int
-}
-
-func (h *holds) add(x hold) {
-	if len(h.kept) < maxHolds {
-		h.kept = append(h.kept, x)
-		return
-	}
-	h.kept[h.next] = x
-	h.next = (h.next + 1) % maxHolds
-}
-
 // during calls fn for the stretches that ended after a time, the newest first.
-func (h *holds) during(from int64, fn func(hold)) {
-	for i := range h.kept {
-		x := h.kept[(h.next-1-i+2*len(h.kept))%len(h.kept)]
+func (q *pool) during(from int64, fn func(hold)) {
+	for x := range q.holds.Newest() {
 		if x.to <= from {
 			return
 		}
-		fn(x)
+		fn(*x)
 	}
 }
 
@@ -68,7 +52,7 @@ func (q *pool) settle(conn *connection, at int64) {
 	}
 	for by, n := range conn.by {
 		q.holder(by).seconds += float64(at-conn.reckon) / 1e9 * float64(n)
-		q.holds.add(hold{by, n, conn.reckon, at})
+		q.holds.Push(hold{by, n, conn.reckon, at}, maxHolds)
 	}
 	conn.reckon = at
 }
@@ -83,7 +67,7 @@ func (q *pool) blame(from, to int64) {
 			total += float64(ns) * float64(x.n)
 		}
 	}
-	q.holds.during(from, share)
+	q.during(from, share)
 	for _, c := range q.open {
 		for by, n := range c.by {
 			share(hold{by, n, c.reckon, to})

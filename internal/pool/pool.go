@@ -14,6 +14,7 @@ import (
 
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/request"
+	"github.com/ragscope/ragscope/internal/ring"
 )
 
 // Pools are the pools of one target since a begin.
@@ -47,7 +48,7 @@ type pool struct {
 	parts             recording.CreateParts
 	waits             map[string]*recording.PoolWait
 	held              map[holder]*held
-	holds             holds
+	holds             ring.Ring[hold] // the newest stretches, by their end
 	ticks             []tick
 	waiting           []interval
 	dropped           int64

@@ -1,6 +1,10 @@
 package request
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/ragscope/ragscope/internal/ring"
+)
 
 // connections are those of one process to one address: a pool, as far as the wire tells. How
 // many are open is len(byID), how many of them carry a call is busy.
@@ -8,10 +12,10 @@ type connections struct {
 	key     poolKey
 	byID    map[uint64]*outbound
 	busy    int
-	opened  int64         // when the newest was opened
-	freed   int64         // when an answer was last read to its end
-	idle    ring[gap]     // stretches in which a connection lay idle and nobody waited for it
-	granted ring[granted] // waits that ended with a connection
+	opened  int64              // when the newest was opened
+	freed   int64              // when an answer was last read to its end
+	idle    ring.Ring[gap]     // stretches in which a connection lay idle and nobody waited for it
+	granted ring.Ring[granted] // waits that ended with a connection
 
 	users    map[string]int // calls that are out, by endpoint
 	fillers  []filler
@@ -81,7 +85,7 @@ func (t *Tracker) giveBack(c *outbound, at int64, l *live) {
 func (p *connections) took(c *outbound, x *exchange, th *thread, at int64) {
 	p.busy++
 	if wanted := x.call.PoolWaitStart; wanted != 0 {
-		p.granted.push(granted{wanted, at}, keptGranted)
+		p.granted.Push(granted{wanted, at}, keptGranted)
 	}
 	if !x.paused && c.freeSince != 0 && th.rested(c.freeSince, at) {
 		p.lay(c, at)
@@ -100,7 +104,7 @@ func (p *connections) gave(c *outbound, at int64) {
 
 // lay notes that c was idle until now.
 func (p *connections) lay(c *outbound, at int64) {
-	p.idle.push(gap{c.freeSince, at}, keptIdle)
+	p.idle.Push(gap{c.freeSince, at}, keptIdle)
 }
 
 // full reports whether every connection was taken throughout, by calls of an event loop or by
@@ -118,10 +122,10 @@ func (p *connections) full(from, to int64, threads bool) bool {
 			return false
 		}
 	}
-	if oldest, whole := p.idle.oldest(keptIdle); !whole && oldest.to > from {
+	if oldest, dropped := p.idle.Dropped(keptIdle); dropped && oldest.to > from {
 		return false
 	}
-	return !slices.ContainsFunc(p.idle.kept, func(g gap) bool { return min(g.to, to)-max(g.from, from) > brief })
+	return !slices.ContainsFunc(p.idle.All(), func(g gap) bool { return min(g.to, to)-max(g.from, from) > brief })
 }
 
 // rested reports whether a connection that is free since a time should have been taken by now if
@@ -140,40 +144,17 @@ func (p *connections) restedWithin(c *outbound, th *thread, from, to int64) bool
 			return true
 		}
 	}
-	return slices.ContainsFunc(p.idle.kept, func(g gap) bool { return min(g.to, to)-max(g.from, from) > atOnce })
+	return slices.ContainsFunc(p.idle.All(), func(g gap) bool { return min(g.to, to)-max(g.from, from) > atOnce })
 }
 
 // overtaken reports whether somebody who wanted a connection later got one before a time, or
 // whether that is not known any more: pools serve those who wait in their order, so who was
 // overtaken did not wait.
 func (p *connections) overtaken(wanted, until int64) bool {
-	if oldest, whole := p.granted.oldest(keptGranted); !whole && oldest.at > wanted {
+	if oldest, dropped := p.granted.Dropped(keptGranted); dropped && oldest.at > wanted {
 		return true
 	}
-	return slices.ContainsFunc(p.granted.kept, func(g granted) bool {
+	return slices.ContainsFunc(p.granted.All(), func(g granted) bool {
 		return g.wanted > wanted+overtake && g.at > wanted && g.at <= until
 	})
-}
-
-// A ring keeps the newest values.
-type ring[T any] struct {
-	kept []T
-	next int
-}
-
-func (r *ring[T]) push(v T, limit int) {
-	if len(r.kept) < limit {
-		r.kept = append(r.kept, v)
-		return
-	}
-	r.kept[r.next] = v
-	r.next = (r.next + 1) % limit
-}
-
-// oldest returns the oldest value that is kept; whole: nothing was dropped yet.
-func (r *ring[T]) oldest(limit int) (v T, whole bool) {
-	if len(r.kept) < limit {
-		return v, true
-	}
-	return r.kept[r.next], false
 }

@@ -120,8 +120,7 @@ func (t *Tracker) turned(th *thread, tid uint32, at int64) {
 // most returns whose steps took the most of a stretch, "" where nobody's are known.
 func (h *history) most(from, to int64) string {
 	sums := map[string]int64{}
-	for i := range h.spans {
-		s := &h.spans[(h.next-1-i+2*len(h.spans))%len(h.spans)]
+	for s := range h.spans.Newest() {
 		if s.end <= from {
 			break
 		}

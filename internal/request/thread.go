@@ -1,6 +1,9 @@
 package request
 
-import "github.com/ragscope/ragscope/internal/kernel/event"
+import (
+	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/ring"
+)
 
 // A thread of the target: which context it runs, since when, and what it was reading.
 type thread struct {
@@ -268,8 +271,7 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 
 // history remembers whose request a thread ran when, for stack samples that come later.
 type history struct {
-	spans []ranSpan
-	next  int
+	spans ring.Ring[ranSpan]
 	limit int // 0: that of a worker thread
 }
 
@@ -284,19 +286,12 @@ const (
 )
 
 func (h *history) add(start, end int64, endpoint string) {
-	limit := max(h.limit, maxWorkerHistory)
-	if len(h.spans) < limit {
-		h.spans = append(h.spans, ranSpan{start, end, endpoint})
-		return
-	}
-	h.spans[h.next] = ranSpan{start, end, endpoint}
-	h.next = (h.next + 1) % limit
+	h.spans.Push(ranSpan{start, end, endpoint}, max(h.limit, maxWorkerHistory))
 }
 
 // at searches backwards from the newest span.
 func (h *history) at(t int64) string {
-	for i := range h.spans {
-		s := &h.spans[(h.next-1-i+2*len(h.spans))%len(h.spans)]
+	for s := range h.spans.Newest() {
 		if t > s.end {
 			return "" // between two steps
 		}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ragscope/ragscope/internal/ring"
 )
 
 // maxRecent bounds the samples that are looked back over: ten seconds of four busy CPUs.
@@ -23,8 +25,7 @@ type Stretch struct {
 // of Advance. Not for concurrent use.
 type Culprits struct {
 	hold   int64
-	recent []Sample // the newest, a ring
-	next   int
+	recent ring.Ring[Sample]
 	held   []question
 }
 
@@ -38,12 +39,7 @@ func NewCulprits(hold time.Duration) *Culprits { return &Culprits{hold: int64(ho
 
 // Sample takes a sample.
 func (c *Culprits) Sample(s Sample) {
-	if len(c.recent) < maxRecent {
-		c.recent = append(c.recent, s)
-		return
-	}
-	c.recent[c.next] = s
-	c.next = (c.next + 1) % maxRecent
+	c.recent.Push(s, maxRecent)
 }
 
 // Ask calls answer once it can be known which function it was: "" where no sample was taken.
@@ -72,8 +68,9 @@ func (c *Culprits) Flush() {
 // of is the function that most samples of the stretch name.
 func (c *Culprits) of(x Stretch) string {
 	var within []*Sample
-	for i := range c.recent {
-		if s := &c.recent[i]; s.PID == x.PID && s.TID == x.TID && x.Start <= s.Time && s.Time <= x.End {
+	recent := c.recent.All()
+	for i := range recent {
+		if s := &recent[i]; s.PID == x.PID && s.TID == x.TID && x.Start <= s.Time && s.Time <= x.End {
 			within = append(within, s)
 		}
 	}
