@@ -154,13 +154,8 @@ func (k *Kernel) Close() {
 	defer k.mu.Unlock()
 	for _, a := range k.processes {
 		a.close()
-		a.closeTLS()
 	}
-	for _, h := range k.host {
-		if h.link != nil {
-			h.link.Close()
-		}
-	}
+	closeHooks(k.host)
 	if k.reader != nil {
 		k.reader.Close()
 	}

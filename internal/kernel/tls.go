@@ -14,14 +14,7 @@ func (k *Kernel) FollowTLS(pid int, libraries []target.TLS) {
 	a.closeTLS()
 	for i := range libraries {
 		for _, t := range tlsHooks(&libraries[i]) {
-			h := hook{name: t.name, err: k.failed[t.program]}
-			if h.err == nil {
-				h.link, h.err = k.attachTrap(pid, t)
-			}
-			if h.err != nil {
-				k.log.Warn("a hook is not attached", "hook", t.name, "pid", pid, "error", h.err)
-			}
-			a.tls = append(a.tls, h)
+			a.tls = append(a.tls, k.hook(pid, t))
 		}
 	}
 }

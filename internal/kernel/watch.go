@@ -44,12 +44,22 @@ type attachment struct {
 }
 
 func (a *attachment) close() {
-	for _, h := range a.hooks {
+	a.closeTLS()
+	closeHooks(a.hooks)
+	a.hooks = nil
+}
+
+func (a *attachment) closeTLS() {
+	closeHooks(a.tls)
+	a.tls = nil
+}
+
+func closeHooks(hooks []hook) {
+	for _, h := range hooks {
 		if h.link != nil {
 			h.link.Close()
 		}
 	}
-	a.hooks = nil
 }
 
 // state says of each hook why it is not attached, nil where it is; of two places for one hook, one is enough.
@@ -61,15 +71,6 @@ func (a *attachment) state() map[string]error {
 		}
 	}
 	return out
-}
-
-func (a *attachment) closeTLS() {
-	for _, h := range a.tls {
-		if h.link != nil {
-			h.link.Close()
-		}
-	}
-	a.tls = nil
 }
 
 // StandBy is the reason of a hook that another precision uses.
@@ -148,7 +149,6 @@ func (k *Kernel) Watch(pid int, python *target.Python) error {
 	}
 	if old := k.processes[pid]; old != nil {
 		old.close()
-		old.closeTLS()
 	}
 	a := &attachment{python: python}
 	k.processes[pid] = a
@@ -189,7 +189,6 @@ func (k *Kernel) Unwatch(pid int) {
 	defer k.mu.Unlock()
 	if a := k.processes[pid]; a != nil {
 		a.close()
-		a.closeTLS()
 		delete(k.processes, pid)
 	}
 	_ = k.maps["targets"].Delete(uint32(pid)) // gone already is as good
@@ -217,14 +216,21 @@ func (k *Kernel) attach(pid int, a *attachment) {
 			h.link.Close()
 			h.link, h.err = nil, errPrecision
 		case wanted && errors.Is(h.err, errPrecision):
-			if h.err = k.failed[t.program]; h.err == nil {
-				h.link, h.err = k.attachTrap(pid, t)
-			}
-			if h.err != nil {
-				k.log.Warn("a hook is not attached", "hook", t.name, "pid", pid, "error", h.err)
-			}
+			*h = k.hook(pid, t)
 		}
 	}
+}
+
+// hook attaches a probe, and says in the log why it could not.
+func (k *Kernel) hook(pid int, t trapHook) hook {
+	h := hook{name: t.name, err: k.failed[t.program]}
+	if h.err == nil {
+		h.link, h.err = k.attachTrap(pid, t)
+	}
+	if h.err != nil {
+		k.log.Warn("a hook is not attached", "hook", t.name, "pid", pid, "error", h.err)
+	}
+	return h
 }
 
 func (k *Kernel) attachTrap(pid int, t trapHook) (link.Link, error) {
