@@ -16,6 +16,7 @@
  */
 #include "headers/kernel.h"
 #include <bpf/bpf_helpers.h>
+#include "headers/syscall.h"
 
 #define SLEEPS_MAX 50 /* a second and CPU: an unwinding takes 100 µs and holds the CPU's run queue meanwhile */
 #define SECOND 1000000000ULL
@@ -77,16 +78,9 @@ static __always_inline bool allowed(void)
 /* Whether the system call in progress is one in which an event loop may well sleep. */
 static __always_inline bool idle(struct task_struct *t)
 {
-	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(t);
-	u64 nr;
+	enum call_kind kind = kind_of(call_of(t).nr);
 
-#if defined(__TARGET_ARCH_x86)
-	nr = r->orig_ax;
-	return nr == 232 || nr == 281 || nr == 441 || nr == 202; /* epoll_wait epoll_pwait epoll_pwait2 futex */
-#else
-	nr = r->syscallno;
-	return nr == 22 || nr == 441 || nr == 98;
-#endif
+	return kind == EPOLL || kind == FUTEX;
 }
 
 SEC("perf_event")

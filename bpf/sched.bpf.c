@@ -9,6 +9,7 @@
  *               └─► preempted ─────────────────────────────────► switched in: SWITCH
  */
 #include "headers/maps.h"
+#include "headers/syscall.h"
 
 static __always_inline bool watched(struct task_struct *t)
 {
@@ -18,29 +19,16 @@ static __always_inline bool watched(struct task_struct *t)
 /* What the thread sleeps in, from the registers of its system call. */
 static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
 {
-	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(t);
-	u64 nr, first;
+	struct call call = call_of(t);
 
-#if defined(__TARGET_ARCH_x86)
-	nr = r->orig_ax;
-	first = r->di;
-	if (nr == 232 || nr == 281 || nr == 441) /* epoll_wait epoll_pwait epoll_pwait2 */
+	switch (kind_of(call.nr)) {
+	case EPOLL:
 		return FLAG_EPOLL;
-	if (nr == 44 || nr == 46) /* sendto sendmsg */
-		return FLAG_SENDING;
-	if (nr != 202) /* futex */
-		return 0;
-#else
-	nr = r->syscallno;
-	first = r->orig_x0;
-	if (nr == 22 || nr == 441)
-		return FLAG_EPOLL;
-	if (nr == 206 || nr == 211)
-		return FLAG_SENDING;
-	if (nr != 98)
-		return 0;
-#endif
-	return first >= c->runtime && first < c->runtime_end ? FLAG_GIL : 0;
+	case FUTEX:
+		return call.first >= c->runtime && call.first < c->runtime_end ? FLAG_GIL : 0;
+	default:
+		return sends(call.nr) ? FLAG_SENDING : 0;
+	}
 }
 
 /*

@@ -5,6 +5,7 @@
  */
 #ifndef RAGSCOPE_PAYLOAD_H
 #define RAGSCOPE_PAYLOAD_H
+#include "syscall.h"
 
 #define SEGMENTS_MAX 1024 /* UIO_MAXIOV */
 #define SCRATCH 16384
@@ -67,58 +68,24 @@ static __always_inline struct scratch *scratch(void)
 	return bpf_map_lookup_elem(&scratches, &zero);
 }
 
-enum { BUFFER = 1, IOVEC, MESSAGE };
-
-static __always_inline int call_kind(u64 nr)
-{
-	switch (nr) {
-#if defined(__TARGET_ARCH_x86)
-	case 0: case 1: case 44: case 45: /* read write sendto recvfrom */
-		return BUFFER;
-	case 19: case 20: /* readv writev */
-		return IOVEC;
-	case 46: case 47: /* sendmsg recvmsg */
-		return MESSAGE;
-#else
-	case 63: case 64: case 206: case 207:
-		return BUFFER;
-	case 65: case 66:
-		return IOVEC;
-	case 211: case 212:
-		return MESSAGE;
-#endif
-	}
-	return 0;
-}
-
 /* Where the n bytes of the call in progress lie; false for calls that have no user buffer (sendfile, io_uring). */
 static __always_inline bool user_vector(struct vector *v, u32 n)
 {
-	struct pt_regs *r = (struct pt_regs *)bpf_task_pt_regs(bpf_get_current_task_btf());
-	u64 nr, second, third;
+	struct call c = call_of(bpf_get_current_task_btf());
 
-#if defined(__TARGET_ARCH_x86)
-	nr = r->orig_ax;
-	second = r->si;
-	third = r->dx;
-#else
-	nr = r->syscallno;
-	second = r->regs[1];
-	third = r->regs[2];
-#endif
 	*v = (struct vector){ .total = n };
-	switch (call_kind(nr)) {
+	switch (kind_of(c.nr)) {
 	case BUFFER:
-		v->base = second;
-		v->room = third;
+		v->base = c.second;
+		v->room = c.third;
 		return true;
 	case IOVEC:
-		v->iov = second;
-		v->count = third;
+		v->iov = c.second;
+		v->count = c.third;
 		break;
 	case MESSAGE: /* struct user_msghdr: name, namelen, iov, iovlen */
-		v->iov = user_u64(second + 16);
-		v->count = user_u64(second + 24);
+		v->iov = user_u64(c.second + 16);
+		v->count = user_u64(c.second + 24);
 		break;
 	default:
 		return false;
