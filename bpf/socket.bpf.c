@@ -151,12 +151,8 @@ static __always_inline void transfer(struct target *c, struct sock *sk, int n, b
 		emit_cipher(s, sent, k->sniff, k->newest);
 		return;
 	}
-	if (n && k->sniff && sent != k->inbound) { /* the client speaks: servers may send their settings before */
-		k->sniff--;
-		k->http2 = sniff_http2(sent ? &k->sent : &k->received, s->v.base, sent);
-		if (k->http2)
-			k->sniff = 0;
-	}
+	if (n && k->sniff && sent != k->inbound) /* the client speaks: servers may send their settings before */
+		k->http2 = sniff_http2(sent ? &k->sent : &k->received, &k->sniff, s->v.base, sent);
 	if (k->http2)
 		emit_frames(s, sent ? &k->sent : &k->received, sent);
 	else {

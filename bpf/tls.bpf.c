@@ -132,12 +132,8 @@ static __always_inline int emit_plain(struct scratch *s, struct target *c, struc
 	s->e.rport = v->rport;
 	v->followed = 1;
 	v->heard |= !sent;
-	if (k->sniff && sent != k->inbound) {
-		k->sniff--;
-		k->http2 = sniff_http2(sent ? &k->sent : &k->received, s->v.base, sent);
-		if (k->http2)
-			k->sniff = 0;
-	}
+	if (k->sniff && sent != k->inbound)
+		k->http2 = sniff_http2(sent ? &k->sent : &k->received, &k->sniff, s->v.base, sent);
 	return k->http2 ? emit_frames(s, sent ? &k->sent : &k->received, sent) : emit_payload(s);
 }
 

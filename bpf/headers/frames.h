@@ -17,6 +17,7 @@
 #define FRAME_SETTINGS 4
 #define FRAME_PING 6
 #define FRAME_GOAWAY 7
+#define FRAME_WINDOW_UPDATE 8
 #define FRAME_CONTINUATION 9
 #define FRAME_LENGTH_MAX (1 << 20) /* the default is 16 KiB, gRPC raises it; more than this is no frame */
 #define RECORD 12
@@ -26,24 +27,39 @@
 
 static __always_inline bool sane(u8 *h)
 {
-	u32 length = h[0] << 16 | h[1] << 8 | h[2];
+	u32 length = h[0] << 16 | h[1] << 8 | h[2], stream = h[5] | h[6] | h[7] | h[8];
+	bool of_all = h[3] == FRAME_SETTINGS || h[3] == FRAME_PING || h[3] == FRAME_GOAWAY;
 
-	return length <= FRAME_LENGTH_MAX && h[3] <= FRAME_CONTINUATION && !(h[5] & 0x80) && !(h[3] == 6 && length != 8) &&
-	       !(h[3] == 8 && length != 4) && !(h[3] == FRAME_SETTINGS && length % 6);
+	if (of_all ? stream : !stream && h[3] != FRAME_WINDOW_UPDATE)
+		return false; /* zeros are no frame, above all */
+	return length <= FRAME_LENGTH_MAX && h[3] <= FRAME_CONTINUATION && !(h[5] & 0x80) && !(h[3] == FRAME_PING && length != 8) &&
+	       !(h[3] == FRAME_WINDOW_UPDATE && length != 4) && !(h[3] == FRAME_SETTINGS && length % 6);
 }
 
-static __always_inline bool sniff_http2(struct walk *w, u64 base, bool sent)
+static __always_inline bool letter(u8 c) { return c >= 'A' && c <= 'Z'; }
+
+/* Looks: how many transfers may still tell, this one too. */
+static __always_inline bool sniff_http2(struct walk *w, u8 *looks, u64 base, bool sent)
 {
 	u8 h[16] = {};
 
+	--*looks;
 	bpf_probe_read_user(h, sizeof(h), (void *)base);
 	if (h[0] == 'P' && h[1] == 'R' && h[2] == 'I' && h[3] == ' ' && h[6] == 'H') {
 		w->skip = 24;		   /* the preface: passed over like */
 		w->header[3] = FRAME_PING; /* a frame that is not recorded */
+		*looks = 0;
 		return true;
 	}
+	if (h[0] == '*' || (letter(h[0]) && letter(h[1]) && letter(h[2]))) {
+		*looks = 0; /* HTTP/1 or Redis for good: the body of a request may well look like a frame */
+		return false;
+	}
 	/* joined midway: no other protocol that we know begins a message like a frame */
-	return sane(h) && (h[3] != FRAME_HEADERS || h[8] & 1 || h[7] || h[6]) && !h[0];
+	if (!sane(h) || h[0] || (h[3] == FRAME_HEADERS && !(h[8] & 1 || h[7] || h[6])))
+		return false;
+	*looks = 0;
+	return true;
 }
 
 static __always_inline void mark(struct scratch *s, u8 part)
