@@ -66,7 +66,6 @@ type StageBlock struct {
 type phase struct {
 	kind, path string
 	n, at      int           // requests, at a time
-	setup      string        // a path that is asked before
 	slow       time.Duration // a client that rests so long after each piece it reads
 }
 
@@ -78,7 +77,7 @@ func stagePhases(n int) []phase {
 		{kind: "blocks", path: "/block?ms=60", n: n / 2, at: 1},
 		{kind: "computes for long", path: "/spin?ms=70", n: n / 2, at: 1},
 		{kind: "slow client", path: "/big?mb=8", n: max(2, n/10), at: 1, slow: 8 * time.Millisecond},
-		{kind: "threads compute beside it", path: "/spin?ms=8", n: n, at: 1, setup: "/rivals?n=2"},
+		{kind: "threads compute beside it", path: "/rival?ms=16", n: n, at: 1},
 	}
 }
 
@@ -120,11 +119,6 @@ func RunStages(ctx context.Context, dir string, set Settings, n int, precision k
 func drivePhases(ctx context.Context, address string, phases []phase) (map[string]string, error) {
 	sent := map[string]string{}
 	for _, p := range phases {
-		if p.setup != "" {
-			if err := getSlowly(ctx, address, p.setup, "", 0); err != nil {
-				return nil, err
-			}
-		}
 		ids := make(chan string, p.n)
 		for i := range p.n {
 			id := fmt.Sprintf("%s-%d", strings.ReplaceAll(p.kind, " ", "_"), i)
@@ -258,9 +252,10 @@ func (f *StageFindings) blocks(kind string, long map[string]int, endpoint, funct
 		return b
 	}
 	for _, x := range f.Recording.EventLoop.Blocks {
-		if x.Endpoint == endpoint {
-			all += x.Count
+		if x.Endpoint != endpoint {
+			continue
 		}
+		all += x.Count
 		if strings.HasPrefix(x.Function, function) {
 			b.Seen += x.Count
 		}

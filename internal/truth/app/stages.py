@@ -6,7 +6,7 @@ In: TRUTH (log; unset: nothing is logged), REDIS_PORT (not used).
   /mix?ms=4     computes, sleeps without blocking, computes
   /block?ms=60  sleeps on the event loop
   /big?mb=16    streams faster than its client may read
-  /rivals?n=2   from now on n threads compute beside the event loop (n=0: none), so that it waits for the GIL
+  /rival?ms=8   computes on the event loop, and two threads beside it: it waits for the GIL
   /health
 
 Out: one JSON line a request in TRUTH: its x-request-id, and in seconds what its own code did: cpu (the thread's CPU
@@ -14,6 +14,7 @@ clock), ready (runnable without a CPU, as the kernel counts it), asleep (in time
 had taken enough), wall (cpu, ready and waiting for the GIL together). The agent never reads it.
 """
 import asyncio
+import ctypes
 import json
 import os
 import threading
@@ -21,31 +22,33 @@ import time
 from urllib.parse import parse_qs
 
 truth = open(os.environ["TRUTH"], "a", buffering=1) if os.environ.get("TRUTH") else None
-rivals = []
+# Set while the rivals compute.
+contest = threading.Event()
+# PyDLL keeps the GIL: a look at the clock must not be what the thread waits for it for.
+libc = ctypes.PyDLL(None, use_errno=True)
+schedstat = threading.local()
 
 
-class Rival(threading.Thread):
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.ended = False
-        self.start()
-
-    def run(self):
-        while not self.ended:
-            for _ in range(1000):
-                pass
+def rival():
+    while True:
+        contest.wait()
+        for _ in range(1000):
+            pass
 
 
 def ready():
     """Seconds that this thread was runnable without a CPU."""
-    with open("/proc/thread-self/schedstat", "rb", buffering=0) as f:
-        return int(f.read().split()[1]) / 1e9
+    if not hasattr(schedstat, "file"):
+        schedstat.file = os.open("/proc/thread-self/schedstat", os.O_RDONLY)
+        schedstat.text = ctypes.create_string_buffer(128)
+    n = libc.pread(schedstat.file, schedstat.text, 127, 0)
+    if n <= 0:
+        raise OSError(ctypes.get_errno(), "schedstat")
+    return int(schedstat.text.raw[:n].split()[1]) / 1e9
 
 
 def spin(seconds, record):
-    # ready gives the GIL away and waits for it again, so it is inside what is measured.
-    wall, cpu = time.monotonic(), time.thread_time()
-    queued = ready()
+    wall, cpu, queued = time.monotonic(), time.thread_time(), ready()
     while time.thread_time() - cpu < seconds:
         pass
     record["ready"] += ready() - queued
@@ -87,14 +90,16 @@ async def serve(path, arguments, send, record):
         spin(seconds, record)
     elif path == "/block":
         block(seconds, record)
-    elif path == "/rivals":
-        for r in rivals:
-            r.ended = True
-        rivals[:] = [Rival() for _ in range(int(arguments["n"][0]))]
+    elif path == "/rival":
+        contest.set()
+        spin(seconds, record)
+        contest.clear()
     await answer(send)
 
 
 async def lifespan(receive, send):
+    for _ in range(2):
+        threading.Thread(target=rival, daemon=True).start()
     while True:
         kind = (await receive())["type"]
         await send({"type": kind + ".complete"})
