@@ -2,6 +2,7 @@ package truth
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -279,20 +280,14 @@ func (r *Results) keep(path string) error {
 	if err := errors.Join(err, json.Unmarshal(b, r)); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
-	machine.Kept = either(r.Machine.Kept, "parts without a date are of "+r.Machine.Date+", commit "+r.Machine.Commit)
+	machine.Kept = cmp.Or(r.Machine.Kept, "parts without a date are of "+r.Machine.Date+", commit "+r.Machine.Commit)
 	r.Machine = machine
 	return nil
 }
 
 // add takes a workload's price in, in place of an older one.
 func (r *Results) add(c *Cost) {
-	for i, old := range r.Costs {
-		if old.Workload == c.Workload {
-			r.Costs[i] = c
-			return
-		}
-	}
-	r.Costs = append(r.Costs, c)
+	r.Costs = renew(r.Costs, c, func(o *Cost) bool { return o.Workload == c.Workload })
 }
 
 // writeResults writes page and figures under temporary names first.

@@ -1,6 +1,7 @@
 package truth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -28,11 +29,10 @@ type callers struct {
 	streams     uint32 // that the peer allows on an HTTP/2 connection; 0: no limit
 	precision   kernel.Precision
 	joined      bool // the agent comes when all connections are open
-	slow        bool // left out of the short run
 }
 
 func (c callers) name() string {
-	name := fmt.Sprintf("%s, %d at once, %s", c.client, c.concurrency, either(c.loop, "uvloop"))
+	name := fmt.Sprintf("%s, %d at once, %s", c.client, c.concurrency, cmp.Or(c.loop, "uvloop"))
 	if c.middleware != "" {
 		name += ", BaseHTTPMiddleware"
 	}
@@ -81,7 +81,7 @@ func clientRows() (out []callers) {
 		}
 	}
 	at := func(n int, c callers) {
-		c.concurrency, c.pool, c.requests = n, either(c.pool, max(1, n/8)), either(c.requests, 1500)
+		c.concurrency, c.pool, c.requests = n, cmp.Or(c.pool, max(1, n/8)), cmp.Or(c.requests, 1500)
 		out = append(out, c)
 	}
 	at(16, callers{client: "redis-py asyncio, pipelines", peer: "redis"})
@@ -168,7 +168,7 @@ func (c callers) run(ctx context.Context, dir string) (*Row, error) {
 		return nil, fmt.Errorf("read what the agent saw: %w", err)
 	}
 	r := &Row{
-		Name: c.name(), Kind: "client", Server: "uvicorn, " + either(c.loop, "uvloop"), Client: c.client, Peer: words,
+		Name: c.name(), Kind: "client", Server: "uvicorn, " + cmp.Or(c.loop, "uvloop"), Client: c.client, Peer: words,
 		Concurrency: c.concurrency, Load: fmt.Sprintf("%d at once, pool %d, every pattern in turn", c.concurrency, c.pool),
 		Versions: pythonVersions(python, "fastapi", "uvicorn", "uvloop", "redis", "httpx", "aiohttp", "urllib3", "requests", "neo4j", "grpcio", "qdrant-client", "openai", "ollama"),
 	}
@@ -186,11 +186,7 @@ func (s *Stand) startCallers(c callers, peer string) (python, address string, ap
 	if python, err = venv("clients"); err != nil {
 		return "", "", nil, err
 	}
-	source, err := apps.ReadFile("app/clients.py")
-	if err != nil {
-		return "", "", nil, err
-	}
-	if err := os.WriteFile(filepath.Join(s.Dir, "clients.py"), source, 0o644); err != nil {
+	if err := place(s.Dir, "clients"); err != nil {
 		return "", "", nil, err
 	}
 	address, port, err := freePort()
@@ -201,7 +197,7 @@ func (s *Stand) startCallers(c callers, peer string) (python, address string, ap
 	if c.peer == "ollama" {
 		env = append(env, "MODEL=smollm2")
 	}
-	app, err = s.start("target", false, env, python, "-m", "uvicorn", "clients:app", "--host", "127.0.0.1", "--port", port, "--loop", either(c.loop, "uvloop"),
+	app, err = s.start("target", false, env, python, "-m", "uvicorn", "clients:app", "--host", "127.0.0.1", "--port", port, "--loop", cmp.Or(c.loop, "uvloop"),
 		"--http", "httptools", "--log-level", "warning", "--no-access-log", "--backlog", "2048")
 	if err != nil {
 		return "", "", nil, err

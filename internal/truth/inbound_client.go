@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Asked is one inbound request as its client knows it.
@@ -46,13 +44,6 @@ type wire struct {
 }
 
 const patience = 20 * time.Second
-
-// nanoseconds on CLOCK_MONOTONIC.
-func nanoseconds() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail with this clock
-	return ts.Nano()
-}
 
 func (c *caller) dial() (*wire, error) {
 	w := &wire{caller: c}
@@ -100,7 +91,13 @@ func (c *caller) head(a *Asked, more ...string) []byte {
 }
 
 // answer reads the answer to its end; an interim one is passed over.
-func (w *wire) answer(a *Asked) (*http.Response, error) {
+func (w *wire) answer(a *Asked) error {
+	_, err := w.header(a)
+	return err
+}
+
+// header is answer, and returns its header.
+func (w *wire) header(a *Asked) (http.Header, error) {
 	for {
 		res, err := http.ReadResponse(w.r, &http.Request{Method: a.Method})
 		if err != nil {
@@ -113,7 +110,7 @@ func (w *wire) answer(a *Asked) (*http.Response, error) {
 		res.Body.Close()
 		a.Status, a.End = res.StatusCode, nanoseconds()
 		w.gone = res.Close
-		return res, err
+		return res.Header, err
 	}
 }
 
@@ -123,8 +120,7 @@ func (c *caller) exchange(w *wire, method, path string, more ...string) error {
 	if err := w.send(a, c.head(a, more...)); err != nil {
 		return err
 	}
-	_, err := w.answer(a)
-	return err
+	return w.answer(a)
 }
 
 // on runs fn with a connection of its own.
@@ -136,15 +132,14 @@ func (c *caller) on(fn func(*wire) error) error {
 	return errors.Join(fn(w), w.Close())
 }
 
-// post sends a request with a body in the pieces given, one write each, resting between them.
-func (c *caller) post(w *wire, path string, pieces [][]byte, rest time.Duration, more ...string) error {
+// post sends a request with a body in the pieces given, one write each.
+func (c *caller) post(w *wire, path string, pieces [][]byte, more ...string) error {
 	a := c.ask("POST", path)
 	pieces = append([][]byte{c.head(a, more...)}, pieces...)
-	if err := w.inPieces(a, pieces, rest); err != nil {
+	if err := w.inPieces(a, pieces, 0); err != nil {
 		return err
 	}
-	_, err := w.answer(a)
-	return err
+	return w.answer(a)
 }
 
 func (w *wire) inPieces(a *Asked, pieces [][]byte, rest time.Duration) error {

@@ -2,7 +2,6 @@ package truth
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // h2Modes are those of HTTP/2 without TLS, by prior knowledge.
@@ -27,10 +24,12 @@ var h2Modes = []mode{
 }
 
 // h2client makes one HTTP/2 connection, over which all its requests go.
-func (c *caller) h2client(wrap func(net.Conn) net.Conn) *http2.Transport {
-	return &http2.Transport{
-		AllowHTTP: true, StrictMaxConcurrentStreams: true, DisableCompression: true,
-		DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
+func (c *caller) h2client(wrap func(net.Conn) net.Conn) *http.Transport {
+	prior := new(http.Protocols)
+	prior.SetUnencryptedHTTP2(true)
+	return &http.Transport{
+		Protocols: prior, HTTP2: &http.HTTP2Config{StrictMaxConcurrentRequests: true}, DisableCompression: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			var d net.Dialer
 			n, err := d.DialContext(ctx, network, address)
 			if err == nil && wrap != nil {
@@ -42,7 +41,7 @@ func (c *caller) h2client(wrap func(net.Conn) net.Conn) *http2.Transport {
 }
 
 // stream sends one request and reads its answer.
-func (c *caller) stream(ctx context.Context, over *http2.Transport, mu *sync.Mutex, method, path, body string, more ...string) error {
+func (c *caller) stream(ctx context.Context, over *http.Transport, mu *sync.Mutex, method, path, body string, more ...string) error {
 	mu.Lock()
 	a := c.ask(method, path)
 	a.HTTP2 = true

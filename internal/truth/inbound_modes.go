@@ -97,7 +97,7 @@ func pipelinedMode(c *caller) error {
 				return err
 			}
 			for _, a := range batch {
-				if _, err := w.answer(a); err != nil {
+				if err := w.answer(a); err != nil {
 					return err
 				}
 			}
@@ -113,7 +113,7 @@ func chunkedMode(c *caller) error {
 			if i%2 == 0 { // all in one write after the head
 				body = [][]byte{bytes.Join(body, nil)}
 			}
-			if err := c.post(w, "/echo", body, 0, "Transfer-Encoding: chunked"); err != nil {
+			if err := c.post(w, "/echo", body, "Transfer-Encoding: chunked"); err != nil {
 				return err
 			}
 		}
@@ -125,7 +125,7 @@ func bigBodyMode(c *caller) error {
 	const size = 3 << 20
 	return c.on(func(w *wire) error {
 		for range each / 4 {
-			if err := c.post(w, "/echo", [][]byte{filler(size)}, 0, fmt.Sprint("Content-Length: ", size)); err != nil {
+			if err := c.post(w, "/echo", [][]byte{filler(size)}, fmt.Sprint("Content-Length: ", size)); err != nil {
 				return err
 			}
 			if err := c.exchange(w, "GET", "/health"); err != nil {
@@ -141,7 +141,7 @@ func bigBodyMode(c *caller) error {
 func ignoredMode(c *caller) error {
 	for range each / 2 {
 		err := c.on(func(w *wire) error {
-			return c.post(w, "/ignore", [][]byte{filler(3000)}, 0, "Content-Length: 3000")
+			return c.post(w, "/ignore", [][]byte{filler(3000)}, "Content-Length: 3000")
 		})
 		if err != nil {
 			return err
@@ -184,10 +184,11 @@ func expectMode(c *caller) error {
 			if err != nil || res.StatusCode != http.StatusContinue {
 				return fmt.Errorf("%s: no interim answer: %v: %w", a.ID, res, err)
 			}
+			res.Body.Close() // it has none
 			if _, err := w.Write(filler(2000)); err != nil {
 				return err
 			}
-			if _, err := w.answer(a); err != nil {
+			if err := w.answer(a); err != nil {
 				return err
 			}
 		}
@@ -197,21 +198,21 @@ func expectMode(c *caller) error {
 
 // oldMode speaks HTTP/1.0, with and without keep-alive.
 func oldMode(c *caller) error {
-	old := func(w *wire, more string) (*http.Response, error) {
+	old := func(w *wire, more string) (http.Header, error) {
 		a := c.ask("GET", "/items/9")
 		head := bytes.Replace(c.head(a, more), []byte("HTTP/1.1"), []byte("HTTP/1.0"), 1)
 		if err := w.send(a, head); err != nil {
 			return nil, err
 		}
-		return w.answer(a)
+		return w.header(a)
 	}
 	for range each / 2 {
 		if err := c.on(func(w *wire) error { _, err := old(w, "A: b"); return err }); err != nil {
 			return err
 		}
 		err := c.on(func(w *wire) error {
-			res, err := old(w, "Connection: keep-alive")
-			if err != nil || res.Close || res.Header.Get("Connection") == "" {
+			h, err := old(w, "Connection: keep-alive")
+			if err != nil || w.gone || h.Get("Connection") == "" {
 				return err // the server does not keep it
 			}
 			_, err = old(w, "Connection: keep-alive")
@@ -252,7 +253,7 @@ func piecesMode(c *caller) error {
 			if err := w.inPieces(a, append(pieces, head), 2*time.Millisecond); err != nil {
 				return err
 			}
-			if _, err := w.answer(a); err != nil {
+			if err := w.answer(a); err != nil {
 				return err
 			}
 		}
@@ -269,7 +270,7 @@ func longHeadMode(c *caller) error {
 				if err := c.exchange(w, "GET", "/items/4", cookie); err != nil {
 					return err
 				}
-			} else if err := c.post(w, "/echo", [][]byte{filler(100)}, 0, cookie, "Content-Length: 100"); err != nil {
+			} else if err := c.post(w, "/echo", [][]byte{filler(100)}, cookie, "Content-Length: 100"); err != nil {
 				return err
 			}
 		}
@@ -291,6 +292,7 @@ func webSocketMode(c *caller) error {
 			if err != nil {
 				return err
 			}
+			res.Body.Close() // it has none
 			a.Status, a.End = res.StatusCode, nanoseconds()
 			for range 3 { // a masked text frame, the mask 0
 				if _, err := w.Write([]byte("\x81\x85\x00\x00\x00\x00hello")); err != nil {
@@ -343,7 +345,7 @@ func (c *caller) open() error {
 		if _, err := fmt.Fprintf(w, "GET /health HTTP/1.1\r\nHost: %s\r\n\r\n", c.address); err != nil {
 			return err
 		}
-		if _, err := w.answer(&Asked{Method: "GET"}); err != nil {
+		if err := w.answer(&Asked{Method: "GET"}); err != nil {
 			return err
 		}
 		w.dialed = 0

@@ -1,10 +1,7 @@
 package truth
 
 import (
-	"context"
 	"fmt"
-	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -99,11 +96,7 @@ func (s *Stand) startServer(set Server) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	source, err := apps.ReadFile("app/" + set.App + ".py")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(s.Dir, set.App+".py"), source, 0o644); err != nil {
+	if err := place(s.Dir, set.App); err != nil {
 		return nil, err
 	}
 	address, port, err := freePort()
@@ -123,26 +116,6 @@ func (s *Stand) startServer(set Server) (*Target, error) {
 		if n := len(family(t.PID)); n <= set.Workers {
 			return fmt.Errorf("%w: %d processes", errNotReady, n)
 		}
-		return healthy(address)
+		return healthy("http://" + address + "/health")
 	})
-}
-
-// healthy asks for /health on a connection of its own.
-func healthy(address string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/health", nil)
-	if err != nil {
-		return err
-	}
-	req.Close = true
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: status %s", errNotReady, res.Status)
-	}
-	return nil
 }

@@ -59,7 +59,7 @@ func newJudge(crossed []Crossing, begin float64, lines map[string]*Seen) *judge 
 }
 
 // at is when its answer came, or when its connection was closed.
-func (c *foundCall) at() float64 { return either(c.FirstArrived, c.LastRead) }
+func (c *foundCall) at() float64 { return cmp.Or(c.FirstArrived, c.LastRead) }
 
 // connection finds the relay's connection of the calls of one of the agent's: most of its answers came when
 // theirs did.

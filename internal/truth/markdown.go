@@ -1,6 +1,7 @@
 package truth
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -94,7 +95,7 @@ func (c *Cost) markdown(p *page) {
 	if c.Rate > 0 {
 		offered = fmt.Sprintf("%.0f requests/s offered", c.Rate)
 	}
-	p.line("%s; %s; %d pairs of %.1f s; %s, load average %s.\n", c.Target, offered, c.Steps[0].CPU.N, c.Window, either(c.Date, "no date of its own"), c.Load)
+	p.line("%s; %s; %d pairs of %.1f s; %s, load average %s.\n", c.Target, offered, c.Steps[0].CPU.N, c.Window, cmp.Or(c.Date, "no date of its own"), c.Load)
 	p.table("step", "target CPU, µs a request", "added, µs", "added, %", "requests/s", "change, %", "p50 ms", "p95 ms", "p99 ms", "p95 change, %", "agent's CPU, µs a request", "agent RSS, MiB")
 	for i, s := range c.Steps {
 		cells := []string{s.Step, micro(s.CPU), added(s.AddedCPU), percent(s.CPURatio), fmt.Sprintf("%.0f", s.Rate.Median), percent(s.RateRatio), milli(s.P50), milli(s.P95), milli(s.P99), percent(s.P95Ratio), micro(s.AgentCPU), mib(s.AgentRSS)}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -51,9 +52,7 @@ func webPeer() (address string, stop func(), err error) {
 		return `{"model":"stand-in","message":{"role":"assistant","content":"word "},"done":false}` + "\n"
 	}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	return l.Addr().String(), func() { server.Close(); <-done }, nil
+	return l.Addr().String(), serving(func() error { return server.Serve(l) }, func() { _ = server.Close() }), nil
 }
 
 // talk answers in words, one a millisecond; part gives the i-th of n pieces.
@@ -107,9 +106,7 @@ func rpcPeer(streams uint32) (address string, stop func(), err error) {
 		options = append(options, grpc.MaxConcurrentStreams(streams))
 	}
 	server := grpc.NewServer(options...)
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	return l.Addr().String(), func() { server.Stop(); <-done }, nil
+	return l.Addr().String(), serving(func() error { return server.Serve(l) }, server.Stop), nil
 }
 
 // raw passes messages as they are.
@@ -131,4 +128,11 @@ func (raw) Unmarshal(data []byte, v any) error {
 	}
 	*b = append([]byte(nil), data...)
 	return nil
+}
+
+// serving runs a server until what it returns is called.
+func serving(serve func() error, stop func()) func() {
+	var wait sync.WaitGroup
+	wait.Go(func() { _ = serve() }) // its error is that it was stopped
+	return func() { stop(); wait.Wait() }
 }

@@ -84,9 +84,7 @@ func holdPeer() (address string, stop func(), err error) {
 		time.Sleep(time.Duration(ms * float64(time.Millisecond)))
 		_, _ = w.Write(slices.Repeat([]byte("x"), max(size, 2)))
 	})}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	return l.Addr().String(), func() { server.Close(); <-done }, nil
+	return l.Addr().String(), serving(func() error { return server.Serve(l) }, func() { _ = server.Close() }), nil
 }
 
 // words are the stages and calls of a request.

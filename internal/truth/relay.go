@@ -190,11 +190,12 @@ func (s *side) frames(b []byte, at float64) []byte {
 	return append([]byte(nil), b...)
 }
 
-// monotonic is the time that the agent and Python's time.monotonic use.
-func monotonic() float64 {
+// monotonic is the time that the agent and Python's time.monotonic use, in seconds.
+func monotonic() float64 { return float64(nanoseconds()) / 1e9 }
+
+// nanoseconds is the same.
+func nanoseconds() int64 {
 	var t unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) != nil {
-		return 0
-	}
-	return float64(t.Nano()) / 1e9
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail with this clock
+	return t.Nano()
 }

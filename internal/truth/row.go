@@ -1,6 +1,7 @@
 package truth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -115,18 +116,23 @@ func (r *Row) Finish(rec *recording.Recording) {
 	r.Losses = map[string]uint64{}
 	for _, l := range rec.Losses {
 		if l.Count > 0 {
-			r.Losses[l.Source+": "+l.Reason] += uint64(l.Count)
+			r.Losses[l.Source+": "+l.Reason] += l.Count
 		}
 	}
 }
 
 // addRow takes a row in, in place of an older one.
 func (r *Results) addRow(row *Row) {
-	if i := slices.IndexFunc(r.Rows, func(o *Row) bool { return o.Name == row.Name }); i >= 0 {
-		r.Rows[i] = row
-		return
+	r.Rows = renew(r.Rows, row, func(o *Row) bool { return o.Name == row.Name })
+}
+
+// renew puts x in the place of the one that is the same, else at the end.
+func renew[T any](list []T, x T, same func(T) bool) []T {
+	if i := slices.IndexFunc(list, same); i >= 0 {
+		list[i] = x
+		return list
 	}
-	r.Rows = append(r.Rows, row)
+	return append(list, x)
 }
 
 func (r *Results) rows(p *page) {
@@ -143,7 +149,7 @@ func (r *Results) rows(p *page) {
 	r.modes(p)
 	p.line("")
 	for _, x := range r.Rows {
-		p.line("- %s: %s, load average %s, precision %s, Linux %s; %s.%s", x.Name, x.Date, either(x.Busy, "not noted"), x.Precision, x.Kernel, x.versions(), x.note())
+		p.line("- %s: %s, load average %s, precision %s, Linux %s; %s.%s", x.Name, x.Date, cmp.Or(x.Busy, "not noted"), x.Precision, x.Kernel, x.versions(), x.note())
 	}
 }
 
@@ -152,7 +158,7 @@ func (r *Row) cells() []string {
 	if c := r.Calls; c != nil {
 		var by []string
 		for _, basis := range slices.Sorted(maps.Keys(c.ByBasis)) {
-			by = append(by, fmt.Sprintf("%s %d", either(basis, "none"), c.ByBasis[basis]))
+			by = append(by, fmt.Sprintf("%s %d", cmp.Or(basis, "none"), c.ByBasis[basis]))
 		}
 		calls = []string{fmt.Sprintf("%d / %d", c.Linked, c.Made), fmt.Sprint(c.Wrong), strings.Join(by, ", ")}
 	}

@@ -98,11 +98,7 @@ func (s *Stand) startSecure(dir, server string, pool *x509.CertPool) (address, l
 	if err != nil {
 		return "", "", err
 	}
-	source, err := apps.ReadFile("app/secure.py")
-	if err != nil {
-		return "", "", err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "secure.py"), source, 0o644); err != nil {
+	if err := place(dir, "secure"); err != nil {
 		return "", "", err
 	}
 	redisPort, err := s.startSecureRedis()

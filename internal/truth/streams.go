@@ -3,6 +3,7 @@ package truth
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,15 +146,11 @@ func (s *Stand) startLLM(real bool) (address, model string, known *llmServer, er
 	if err != nil {
 		return "", "", nil, err
 	}
-	return address, "smollm2", nil, p.await(time.Minute, func() error { return ask("http://" + address + "/api/version") })
+	return address, "smollm2", nil, p.await(time.Minute, func() error { return healthy("http://" + address + "/api/version") })
 }
 
 func (s *Stand) startChat(python string, set StreamSettings, server, model string) (address string, err error) {
-	source, err := apps.ReadFile("app/chat.py")
-	if err != nil {
-		return "", err
-	}
-	if err := os.WriteFile(filepath.Join(s.Dir, "chat.py"), source, 0o644); err != nil {
+	if err := place(s.Dir, "chat"); err != nil {
 		return "", err
 	}
 	address, port, err := freePort()
@@ -161,24 +158,11 @@ func (s *Stand) startChat(python string, set StreamSettings, server, model strin
 		return "", err
 	}
 	p, err := s.start("target", false, []string{"LLM=http://" + server, "MODEL=" + model},
-		python, "-m", "uvicorn", "chat:app", "--host", "127.0.0.1", "--port", port, "--loop", either(set.Loop, "uvloop"), "--log-level", "warning", "--no-access-log")
+		python, "-m", "uvicorn", "chat:app", "--host", "127.0.0.1", "--port", port, "--loop", cmp.Or(set.Loop, "uvloop"), "--log-level", "warning", "--no-access-log")
 	if err != nil {
 		return "", err
 	}
-	return address, p.await(time.Minute, func() error { return ask("http://" + address + "/health") })
-}
-
-func ask(url string) error {
-	c := http.Client{Timeout: time.Second}
-	res, err := c.Get(url)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%w: %s", errNotReady, res.Status)
-	}
-	return nil
+	return address, p.await(time.Minute, func() error { return healthy("http://" + address + "/health") })
 }
 
 func driveStreams(ctx context.Context, address string, set StreamSettings) ([]streamed, error) {

@@ -1,11 +1,11 @@
 package truth
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -34,19 +34,11 @@ func (s Settings) String() string {
 }
 
 func (s Settings) defaults() Settings {
-	s.App, s.Loop = either(s.App, "app"), either(s.Loop, "uvloop")
-	s.HTTP, s.Middleware = either(s.HTTP, "httptools"), either(s.Middleware, "asgi")
-	s.Workers, s.Pool = either(s.Workers, 1), either(s.Pool, 10)
-	s.Hold = either(s.Hold, 20*time.Millisecond)
+	s.App, s.Loop = cmp.Or(s.App, "app"), cmp.Or(s.Loop, "uvloop")
+	s.HTTP, s.Middleware = cmp.Or(s.HTTP, "httptools"), cmp.Or(s.Middleware, "asgi")
+	s.Workers, s.Pool = cmp.Or(s.Workers, 1), cmp.Or(s.Pool, 10)
+	s.Hold = cmp.Or(s.Hold, 20*time.Millisecond)
 	return s
-}
-
-func either[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
 }
 
 // Target is a running application.
@@ -91,15 +83,11 @@ func (s *Stand) StartRedis(name string) (*Redis, error) {
 // StartTarget starts an application with a Redis of its own and waits until it answers.
 func (s *Stand) StartTarget(set Settings) (*Target, error) {
 	set = set.defaults()
-	python, err := venv(either(set.needs, basic))
+	python, err := venv(cmp.Or(set.needs, basic))
 	if err != nil {
 		return nil, err
 	}
-	source, err := apps.ReadFile("app/" + set.App + ".py")
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(filepath.Join(s.Dir, set.App+".py"), source, 0o644); err != nil {
+	if err := place(s.Dir, set.App); err != nil {
 		return nil, err
 	}
 	redis, err := s.StartRedis("redis")
@@ -140,9 +128,20 @@ func (s *Stand) StartTarget(set Settings) (*Target, error) {
 
 // answers asks for /health, and that all workers are there.
 func (t *Target) answers() error {
+	if err := healthy("http://" + t.Address + "/health"); err != nil {
+		return err
+	}
+	if n := len(family(t.PID)); t.Workers > 1 && n <= t.Workers {
+		return fmt.Errorf("%w: %d processes", errNotReady, n)
+	}
+	return nil
+}
+
+// healthy asks for a page on a connection of its own.
+func healthy(url string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.Address+"/health", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
@@ -154,9 +153,6 @@ func (t *Target) answers() error {
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("%w: status %s", errNotReady, res.Status)
-	}
-	if n := len(family(t.PID)); t.Workers > 1 && n <= t.Workers {
-		return fmt.Errorf("%w: %d processes", errNotReady, n)
 	}
 	return nil
 }

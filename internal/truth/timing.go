@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"time"
 
 	"github.com/ragscope/ragscope/internal/kernel"
@@ -61,11 +60,7 @@ func runTiming(ctx context.Context, dir string, c timingCase) (*Timing, error) {
 
 // addTiming takes a timing in, in place of an older one.
 func (r *Results) addTiming(t *Timing) {
-	if i := slices.IndexFunc(r.Timings, func(o *Timing) bool { return o.Name == t.Name }); i >= 0 {
-		r.Timings[i] = t
-		return
-	}
-	r.Timings = append(r.Timings, t)
+	r.Timings = renew(r.Timings, t, func(o *Timing) bool { return o.Name == t.Name })
 }
 
 func (r *Results) timings(p *page) {

@@ -18,6 +18,15 @@ import (
 //go:embed app/*.py app/*.txt
 var apps embed.FS
 
+// place writes the application app/NAME.py into a folder.
+func place(dir, name string) error {
+	source, err := apps.ReadFile("app/" + name + ".py")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, name+".py"), source, 0o644)
+}
+
 // basic is the environment of the applications that need no more than a server and Redis.
 const basic = "requirements"
 
