@@ -1,6 +1,7 @@
 package request
 
 import (
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,8 +19,8 @@ import (
 //	stream HEADERS on the wire; its DATA begins with the message's head again
 //
 // A stream belongs to (1) the newest started call of the context that wrote it, else (2) the
-// oldest started call with the same first bytes, else (3) the oldest one. Each link keeps that
-// basis; links by order alone are uncertain.
+// oldest started call with the same first bytes, else (3) the oldest one of which that may be true.
+// Each link keeps that basis; links by order alone are uncertain.
 
 // stub is what a process has called and not yet sent.
 type stub struct {
@@ -28,7 +29,15 @@ type stub struct {
 	open    int // streams under way, of all channels
 	seen    seenLimit
 	checked int64 // up to when no events were lost that it has not heard of
+	unseen  int64 // when calls may have started that were not seen and wait for a stream; 0: none
 }
+
+// unseenFor is how long a call whose start was not seen may wait for its stream, in ns; by then its caller
+// has given up.
+const unseenFor = 10_000_000_000
+
+// doubts reports whether a stream that was opened at a time may be that of a call whose start was not seen.
+func (s *stub) doubts(at int64) bool { return s.unseen != 0 && at-s.unseen < unseenFor }
 
 type wish struct {
 	at     int64
@@ -166,6 +175,9 @@ func (t *Tracker) onFrames(e *event.Event) {
 			request: http2.NewDecoder(c.midway), response: http2.NewDecoder(c.midway),
 			streams: map[uint32]*stream{},
 		}
+		if c.midway {
+			t.stub(c.pid).unseen = e.Time
+		}
 	}
 	if e.Has(event.Desync) { // frames before these were not walked
 		t.lose("grpc", "frame boundary lost")
@@ -218,7 +230,9 @@ func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 		s := &stream{id: f.Stream, sent: e.Time, path: fields.Path, ref: fields.Ref}
 		ch.streams[f.Stream] = s
 		ch.use(e.Time)
-		if k := t.stubAt(c.pid, e.Time).byContext(t.context(e)); k != nil {
+		stub := t.stubAt(c.pid, e.Time)
+		if k := stub.byContext(t.context(e)); k != nil {
+			stub.unseen = 0 // it had not to wait, so no older one does
 			t.open(c, s, k, "context", e)
 			return
 		}
@@ -251,7 +265,7 @@ func (s *stub) byContext(n *node) *started {
 }
 
 // byMessage takes the oldest started call whose message begins like data; alone says that no other
-// does.
+// known one does.
 func (s *stub) byMessage(data []byte) (k *started, alone bool) {
 	if len(data) <= grpcPrefix {
 		return nil, false
@@ -270,16 +284,26 @@ func (s *stub) byMessage(data []byte) (k *started, alone bool) {
 	return s.take(first), true
 }
 
+// byOrder takes the oldest started call that data may be the message of: where it is cut or compressed that is
+// any, else one whose message is not known. A call that begins otherwise is another stream's, and this
+// one's own start was not seen.
+func (s *stub) byOrder(data []byte) *started {
+	told := len(data) >= grpcPrefix && data[0] == 0
+	empty := told && binary.BigEndian.Uint32(data[1:]) == 0
+	told = told && (empty || len(data) > grpcPrefix)
+	return s.take(slices.IndexFunc(s.started, func(o *started) bool { return !told || len(o.print) == 0 }))
+}
+
 // link finds the call of a stream by the head of its message.
 func (t *Tracker) link(c *outbound, s *stream, data []byte, e *event.Event) {
 	stub := t.stubAt(c.pid, e.Time)
 	k, alone := stub.byMessage(data)
-	if k != nil && alone {
+	if k != nil && alone && !stub.doubts(e.Time) {
 		t.open(c, s, k, "fingerprint", e)
 		return
 	}
-	if k == nil && len(stub.started) > 0 {
-		k = stub.take(0)
+	if k == nil {
+		k = stub.byOrder(data)
 	}
 	if k == nil {
 		t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)

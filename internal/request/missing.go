@@ -45,6 +45,7 @@ func (t *Tracker) stubAt(pid uint32, at int64) *stub {
 			t.loseN("grpc", "call whose stream may be in a gap of lost events", uint64(n))
 		}
 		s.wishes, s.started = s.wishes[:0], slices.Delete(s.started, 0, len(s.started))
+		s.unseen = at
 	}
 	s.checked = at
 	return s

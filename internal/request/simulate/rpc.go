@@ -10,12 +10,13 @@ import (
 // A channel is one connection whose peer allows so many streams at a time. Calls beyond that wait
 // in their order, and are written by a thread of the transport when a stream ends.
 type channel struct {
-	sock    uint64
-	limit   int
-	inline  int // 0: the transport's thread writes all; 1: some; 2: none that need not wait
-	last    uint32
-	streams map[uint32]*rpc
-	waiters []*rpc
+	sock     uint64
+	limit    int
+	inline   int // 0: the transport's thread writes all; 1: some; 2: none that need not wait
+	last     uint32
+	messages int // ever, each with its own number
+	streams  map[uint32]*rpc
+	waiters  []*rpc
 }
 
 // An rpc is one call, in a task and a context of its own.
@@ -60,7 +61,8 @@ func (t *task) remote() bool {
 	k := &rpc{task: t, ctx: p.copied(), twin: p.rng.IntN(10) == 0}
 	k.message = "twin"
 	if !k.twin {
-		k.message = fmt.Sprintf("%08d", p.planned*1000+p.rng.IntN(1000))
+		p.channel.messages++
+		k.message = fmt.Sprintf("%08d", p.channel.messages)
 	}
 	p.open++
 	p.soon(callback{ctx: k.ctx, fn: func() {
