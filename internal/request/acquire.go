@@ -49,8 +49,13 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 	switch {
 	case p.restedWithin(c, th, w.sure, w.to):
 		return // whoever waits for a connection takes one that is free
-	case p.restedWithin(c, th, w.from, w.sure):
-		w.from = w.sure
+	default:
+		for _, again := range w.again { // it waited for something else while one was free
+			if !p.restedWithin(c, th, w.from, w.sure) {
+				break
+			}
+			w.from = again
+		}
 	}
 	t.leftUnread(p, w.from, l)
 	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from

@@ -118,10 +118,10 @@ func (c *contexts) keepBusy() {
 	}
 }
 
-// noConnections forgets which contexts serve a connection for all its requests.
+// noConnections forgets which contexts serve a connection for all its requests, and whose they answered.
 func (c *contexts) noConnections() {
 	for _, n := range c.byKey {
-		n.conn, n.home = nil, nil
+		n.conn, n.home, n.serves = nil, nil, nil
 	}
 }
 

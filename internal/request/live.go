@@ -17,6 +17,8 @@ type live struct {
 	answered  bool
 	parts     []part
 	ready     int64 // since when what it awaits is there; 0: nothing is
+	wasReady  int64 // ready, before it went on at
+	resumedAt int64
 	drained   int64 // when its client had taken what it made wait; 0: nobody was told yet
 	woken     int64 // since when a worker thread is done for it; 0: none is
 	lastEnd   int64 // of its last step
@@ -109,7 +111,7 @@ func (l *live) resumed(th *thread, at int64) {
 	l.writable(th, at)
 	if l.ready != 0 {
 		l.add(loopWait, l.ready, at, "", nil)
-		l.ready = 0
+		l.wasReady, l.resumedAt, l.ready = l.ready, at, 0
 	}
 }
 

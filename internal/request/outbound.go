@@ -344,7 +344,7 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 		case t.late(e):
 			th.replied = x
 		default:
-			t.contexts.at(e.PID, e.Context).readsFor(x)
+			t.contexts.at(e.PID, e.Context).readsFor(x, th.since)
 		}
 	}
 	for _, a := range c.dialect.received(p) {
@@ -352,9 +352,13 @@ func (t *Tracker) onOutboundRecv(e *event.Event) {
 	}
 }
 
-// readsFor notes that n reads an answer; it is no context of a request if that is another's.
-func (n *node) readsFor(x *exchange) {
+// readsFor notes that n reads an answer; it is no context of a request if that is another's, which
+// has not gone on then with the step that began at a time.
+func (n *node) readsFor(x *exchange, since int64) {
 	if l := n.owner(); l != nil && x.call != nil && n != x.node && l != x.live {
+		if l.resumedAt == since && l.ready == 0 {
+			l.ready = l.wasReady
+		}
 		n.detach()
 	}
 }

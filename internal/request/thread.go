@@ -156,7 +156,7 @@ func (t *Tracker) onEnter(e *event.Event) {
 	}
 	if x := th.replied; x != nil {
 		th.replied = nil
-		n.readsFor(x)
+		n.readsFor(x, e.Time)
 	}
 	if n != nil && n.call != nil {
 		t.stub(e.PID).over(n)
@@ -225,6 +225,13 @@ func (t *Tracker) onCopy(e *event.Event) {
 	th := t.thread(e)
 	th.async = true
 	parent := t.contexts.at(e.PID, e.Context)
+	from := e.Time
+	if th.current != nil {
+		from = th.since
+	}
+	if parent.connection() != nil && t.gaps.within(from, e.Time) {
+		parent = nil // of which of the connection's requests: its read may be among what was lost
+	}
 	n := t.contexts.birth(e.PID, e.Other, parent, e.Time)
 	n.bornIn, n.bornOff = th.turn, !th.isLoop
 	t.adopt(th, n, e)

@@ -41,8 +41,12 @@ func (t *Tracker) waited(n *node, th *thread, freed, at int64) (w stretch) {
 }
 
 // A stretch is a wait. Until sure it may have been one for something else: it ran in between and
-// waited again, as a waiter does that was woken in vain, but also one that got a lock.
-type stretch struct{ from, sure, to int64 }
+// waited again, as a waiter does that was woken in vain, but also one that got a lock. It began to wait
+// again at each time of again, ascending, the last of which is sure.
+type stretch struct {
+	from, sure, to int64
+	again          []int64
+}
 
 const atOnce = 5_000_000 // ns
 
@@ -51,7 +55,7 @@ func blockedOver(th *thread, freed int64) stretch {
 	for _, c := range th.cuts {
 		// Who gives it back wakes the next one right away; a lock is given back at any other time.
 		if c.kind&(event.Preempted|event.GIL) == 0 && c.off <= freed && freed <= c.on && c.woken-freed <= atOnce {
-			return stretch{c.off, c.off, c.on}
+			return stretch{from: c.off, sure: c.off, to: c.on}
 		}
 	}
 	return stretch{}
@@ -73,13 +77,17 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 	}
 	slices.SortFunc(runs, inOrder)
 	runs = causes(n, runs)
-	for i := range runs {
-		want = max(want, runs[i].node.ownIO)
+	for _, r := range runs {
+		io := r.node.ownIO
+		if r.beside {
+			io = min(io, r.end)
+		}
+		want = max(want, io)
 	}
 	if freed < want {
 		return stretch{}
 	}
-	var span int64 // begin of the run of suspensions under way
+	var span []int64 // the begins of the run of suspensions under way
 	var last run
 	for i, r := range runs {
 		if i == 0 {
@@ -89,47 +97,55 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 		gap := r.start > last.end && last.end >= want
 		switch {
 		case gap && (r.first && r.loop || !r.loop || !last.loop): // ended by a timer or a thread
-			span = 0
+			span = span[:0]
 		case gap && r.turn-last.endsIn <= 1 && r.slept < last.end: // it yielded: its turn came with the loop's next one
 		case gap:
-			if span == 0 {
-				span = last.end
-			}
-			if span <= freed && freed <= r.start {
-				return stretch{span, last.end, r.start}
+			span = append(span, last.end)
+			if span[0] <= freed && freed <= r.start {
+				return stretch{from: span[0], sure: last.end, to: r.start, again: span[1:]}
 			}
 		}
-		if r.end > last.end {
+		if r.end > last.end || !last.loop && r.node == n && last.end-r.end <= leaves {
 			last = r
 		}
 	}
 	return stretch{}
 }
 
+// leaves is how long a worker thread may take, in ns, to leave its context after it has woken who waits for it.
+const leaves = 50_000
+
 // A run is a step, and whose it is.
 type run struct {
 	step
-	node *node
+	node   *node
+	beside bool // what the node did later is no concern of the one that is looked at
 }
 
 // causes leaves out what n made and did not wait for, as a task that goes on beside it: only what
-// ran within a turn of the loop before n went on can have woken it, or have woken what did.
+// ran within a turn of the loop before n went on can have woken it, or have woken what did, and the loop
+// does not sleep then. What did counts from its earlier steps on, not with what it does later.
 func causes(n *node, runs []run) []run {
-	known := map[*node]bool{n: true}
-	next := ^uint32(0)
+	known, beside := map[*node]bool{n: true}, map[*node]bool{}
+	var next *run // on the loop
+	kept := len(runs)
 	for i := len(runs) - 1; i >= 0; i-- {
-		r := &runs[i]
+		r := runs[i]
 		if !known[r.node] {
-			if r.loop && (next == ^uint32(0) || next-r.endsIn > 1) {
+			if r.loop && (next == nil || next.turn-r.endsIn > 1 || next.slept >= r.end) {
+				beside[r.node] = true
 				continue
 			}
 			known[r.node] = true
 		}
+		r.beside = beside[r.node]
+		kept--
+		runs[kept] = r
 		if r.loop {
-			next = r.turn
+			next = &runs[kept]
 		}
 	}
-	return slices.DeleteFunc(runs, func(r run) bool { return !known[r.node] })
+	return runs[kept:]
 }
 
 // inOrder sorts steps by their begin; of two at one instant, a timer's step came before the one
@@ -171,7 +187,7 @@ func collect(n *node, from, until int64, depth int, left *int, out *[]run) {
 		if s.end == 0 || s.end > until {
 			s.end = until
 		}
-		*out = append(*out, run{s, n})
+		*out = append(*out, run{step: s, node: n})
 	}
 	*left = max(0, *left-1-len(*out)+before)
 	if depth == maxDepth || *left == 0 {
