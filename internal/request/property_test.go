@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
 	"testing"
@@ -13,8 +14,16 @@ import (
 	"github.com/ragscope/ragscope/internal/request/simulate"
 )
 
-// long is how many seeds each property is checked with; 100,000 take an hour.
-var long = flag.Int("seeds", 150, "how many simulated runs each property is checked with")
+// long is how many seeds each property is checked with; 5,000 take a few minutes.
+var long = flag.Int("seeds", seeds(), "how many simulated runs each property is checked with")
+
+// seeds is many with RAGSCOPE_LONG=1, as in make bench.
+func seeds() int {
+	if os.Getenv("RAGSCOPE_LONG") != "" {
+		return 5000
+	}
+	return 150
+}
 
 const (
 	us = 1_000
