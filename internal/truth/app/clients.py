@@ -13,7 +13,9 @@ import functools
 import importlib
 import json
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 
 from fastapi import BackgroundTasks, Depends, FastAPI, Request
@@ -22,6 +24,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 HOST, PORT = os.environ["PEER"].split(":")
 POOL = int(os.environ.get("POOL", "10"))
+THREADS = 40  # of asyncio.to_thread, as many as endpoints have that are no coroutines: its own few hardly share a pool
 current: ContextVar = ContextVar("current", default=None)
 calling: ContextVar = ContextVar("calling", default="")
 
@@ -49,47 +52,71 @@ nobody = Record("x")
 def timed(owner, name, again=False):
     """Makes what the method takes, until it returns, a wait of the request that is served.
 
-    With again, one object's calls of it are one wait, from the first to the end of the last.
+    With again, one object's calls of it are one wait, from the first to the end of the last. Of a method that blocks
+    its thread, a wait is only what it sleeps in a condition, from the first to the end of the last: a thread that finds
+    a connection free spends milliseconds there, too, but for the GIL and a processor.
     """
     method = getattr(owner, name)
 
-    def begun(args):
+    def begun(args, at):
         if not again:
-            return time.monotonic(), None
+            return at, None
         if not hasattr(args[0], "since"):
-            args[0].since = time.monotonic(), []
+            args[0].since = at, []
         return args[0].since
 
-    def note(since):
+    def note(since, end):
         if record := current.get():
             start, place = since
             if not place:
                 record.waits.append(0.0)
                 if place is not None:
                     place.append(len(record.waits) - 1)
-            record.waits[place[0] if place else -1] = time.monotonic() - start
+            record.waits[place[0] if place else -1] = end - start
 
     if asyncio.iscoroutinefunction(method):
 
         @functools.wraps(method)
         async def wrapper(*args, **kwargs):
-            since = begun(args)
+            since = begun(args, time.monotonic())
             try:
                 return await method(*args, **kwargs)
             finally:
-                note(since)
+                note(since, time.monotonic())
 
     else:
 
         @functools.wraps(method)
         def wrapper(*args, **kwargs):
-            since = begun(args)
+            asleep.since = asleep.until = None
             try:
                 return method(*args, **kwargs)
             finally:
-                note(since)
+                if asleep.since:
+                    note(begun(args, asleep.since), asleep.until)
 
     setattr(owner, name, wrapper)
+
+
+asleep = threading.local()  # since when and until when the thread slept in a condition
+
+
+def time_conditions():
+    """Notes when a thread sleeps in what queues, events and pools of threads are made of."""
+    wait = threading.Condition.wait
+
+    @functools.wraps(wait)
+    def wrapper(*args, **kwargs):
+        start = time.monotonic()
+        try:
+            return wait(*args, **kwargs)
+        finally:
+            asleep.since, asleep.until = getattr(asleep, "since", None) or start, time.monotonic()
+
+    threading.Condition.wait = wrapper
+
+
+time_conditions()
 
 
 def time_httpx():
@@ -418,6 +445,7 @@ async def keep_busy():
 @contextlib.asynccontextmanager
 async def lifespan(_):
     global client
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
     client = await make() if IS_ASYNC else make()
     task = asyncio.create_task(keep_busy())
     yield
