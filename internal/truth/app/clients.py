@@ -13,6 +13,7 @@ import functools
 import importlib
 import json
 import os
+import queue
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ class Record:
     """One request, or the work of none."""
 
     def __init__(self, number):
-        self.number, self.calls, self.waits, self.handed = number, 0, [], {}
+        self.number, self.calls, self.waits, self.handed, self.answered = number, 0, [], {}, False
 
     def token(self):
         current.set(self)
@@ -52,9 +53,9 @@ nobody = Record("x")
 def timed(owner, name, again=False):
     """Makes what the method takes, until it returns, a wait of the request that is served.
 
-    With again, one object's calls of it are one wait, from the first to the end of the last. Of a method that blocks
-    its thread, a wait is only what it sleeps in a condition, from the first to the end of the last: a thread that finds
-    a connection free spends milliseconds there, too, but for the GIL and a processor.
+    With again, one object's calls of it are one wait, from the first to the end of the last. A method that blocks
+    its thread waits from when it first sleeps in a condition: a thread that finds a connection free spends milliseconds
+    there, too, but for the GIL and a processor.
     """
     method = getattr(owner, name)
 
@@ -66,7 +67,8 @@ def timed(owner, name, again=False):
         return args[0].since
 
     def note(since, end):
-        if record := current.get():
+        record = current.get()
+        if record and not record.answered:
             start, place = since
             if not place:
                 record.waits.append(0.0)
@@ -88,17 +90,17 @@ def timed(owner, name, again=False):
 
         @functools.wraps(method)
         def wrapper(*args, **kwargs):
-            asleep.since = asleep.until = None
+            asleep.since = None
             try:
                 return method(*args, **kwargs)
             finally:
                 if asleep.since:
-                    note(begun(args, asleep.since), asleep.until)
+                    note(begun(args, asleep.since), time.monotonic())
 
     setattr(owner, name, wrapper)
 
 
-asleep = threading.local()  # since when and until when the thread slept in a condition
+asleep = threading.local()  # since when the thread slept in a condition
 
 
 def time_conditions():
@@ -107,11 +109,8 @@ def time_conditions():
 
     @functools.wraps(wait)
     def wrapper(*args, **kwargs):
-        start = time.monotonic()
-        try:
-            return wait(*args, **kwargs)
-        finally:
-            asleep.since, asleep.until = getattr(asleep, "since", None) or start, time.monotonic()
+        asleep.since = getattr(asleep, "since", None) or time.monotonic()
+        return wait(*args, **kwargs)
 
     threading.Condition.wait = wrapper
 
@@ -164,8 +163,8 @@ async def redis_blocking():
 def redis_sync():
     import redis
 
+    timed(queue.LifoQueue, "get")
     pool = redis.BlockingConnectionPool(host=HOST, port=int(PORT), max_connections=POOL, timeout=60)
-    timed(pool, "get_connection")
     return redis.Redis(connection_pool=pool).get
 
 
@@ -210,7 +209,7 @@ async def aiohttp_client():
 def urllib3_client():
     import urllib3
 
-    timed(urllib3.HTTPConnectionPool, "_get_conn")
+    timed(queue.LifoQueue, "get")
     pool = urllib3.PoolManager(num_pools=1, maxsize=POOL, block=True)
     return lambda token: pool.request("GET", f"http://{HOST}:{PORT}/item?t={token}")
 
@@ -218,9 +217,8 @@ def urllib3_client():
 def requests_client():
     import requests
     import requests.adapters
-    import urllib3
 
-    timed(urllib3.HTTPConnectionPool, "_get_conn")
+    timed(queue.LifoQueue, "get")
     session = requests.Session()
     session.trust_env = False
     session.mount("http://", requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=POOL, pool_block=True))
@@ -611,17 +609,21 @@ class Log:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         identity, record = begin(scope)
-        await self.app(scope, receive, send)
+
+        async def answer(message):
+            await send(message)
+            record.answered = message["type"] == "http.response.body" and not message.get("more_body")
+
+        await self.app(scope, receive, answer)
         end(identity, record)
 
 
-class BaseLog(BaseHTTPMiddleware):
+class Passing(BaseHTTPMiddleware):
     async def dispatch(self, request, call_next):
-        identity, record = begin(request.scope)
-        response = await call_next(request)
-        end(identity, record)
-        return response
+        return await call_next(request)
 
 
 truth = open(os.environ["TRUTH"], "a", buffering=1)
-app.add_middleware(BaseLog if os.environ.get("MIDDLEWARE") == "base" else Log)
+if os.environ.get("MIDDLEWARE") == "base":
+    app.add_middleware(Passing)
+app.add_middleware(Log)
