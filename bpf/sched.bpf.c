@@ -17,15 +17,18 @@ static __always_inline bool watched(struct task_struct *t)
 }
 
 /* What the thread sleeps in, from the registers of its system call. */
-static __always_inline u8 sleeps_in(struct task_struct *t, struct target *c)
+static __always_inline u8 sleeps_in(struct task_struct *task, struct target *c, struct thread *t)
 {
-	struct call call = call_of(t);
+	struct call call = call_of(task);
 
 	switch (kind_of(call.nr)) {
 	case EPOLL:
 		return FLAG_EPOLL;
 	case FUTEX:
-		return call.first >= c->runtime && call.first < c->runtime_end ? FLAG_GIL : 0;
+		if (call.first >= c->runtime && call.first < c->runtime_end)
+			return FLAG_GIL;
+		t->lock = call.first;
+		return FLAG_FUTEX;
 	default:
 		return sends(call.nr) ? FLAG_SENDING : 0;
 	}
@@ -46,6 +49,7 @@ static __always_inline void sleep_event(struct target *c, struct thread *t, u64 
 	if (!e)
 		return;
 	e->context = context;
+	e->other = t->lock;
 	submit(e);
 }
 
@@ -59,8 +63,10 @@ static __always_inline void leaves(struct target *c, struct task_struct *prev, b
 	}
 	t->off = now;
 	t->woken = 0;
-	t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c);
-	if (!t->flags || t->flags == FLAG_SENDING)
+	t->waker = 0;
+	t->lock = 0;
+	t->flags = preempt || !prev->__state ? FLAG_PREEMPTED : sleeps_in(prev, c, t);
+	if (!(t->flags & (FLAG_PREEMPTED | FLAG_EPOLL | FLAG_GIL)))
 		sleep_event(c, t, now);
 }
 
@@ -76,7 +82,9 @@ static __always_inline void comes(struct task_struct *next, u64 now)
 		e->pid = next->tgid;
 		e->tid = next->pid;
 		e->arrive = t->off;
+		e->context = t->lock;
 		e->other = t->woken;
+		e->len = t->waker;
 		e->flags = t->flags;
 		submit(e);
 	}
@@ -100,16 +108,24 @@ int BPF_PROG(sched_switch, bool preempt, struct task_struct *prev, struct task_s
 	return spent(t);
 }
 
-SEC("tp_btf/sched_wakeup")
-int BPF_PROG(sched_wakeup, struct task_struct *p)
+/*
+ * Not sched_wakeup: that may run on the CPU that the thread will run on, where nobody knows who wakes it. A
+ * timer's interrupt wakes in the name of whoever runs.
+ */
+SEC("tp_btf/sched_waking")
+int BPF_PROG(sched_waking, struct task_struct *p)
 {
+	u64 waker = bpf_get_current_pid_tgid();
 	struct thread *t;
 
 	if (!watched(p))
 		return 0;
 	t = bpf_task_storage_get(&threads, p, 0, 0);
-	if (t && t->off && !t->woken)
-		t->woken = bpf_ktime_get_ns();
+	if (!t || !t->off || t->woken)
+		return 0;
+	t->woken = bpf_ktime_get_ns();
+	if (waker >> 32 == p->tgid)
+		t->waker = waker;
 	return 0;
 }
 

@@ -44,8 +44,10 @@ type SchedThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Lock   uint64
+	Waker  uint32
 	Flags  uint8
-	_      [7]byte
+	_      [3]byte
 }
 
 // Names of all BPF objects in the ELF.
@@ -60,7 +62,7 @@ const (
 	SchedMapTasks        = "tasks"
 	SchedMapThreads      = "threads"
 	SchedProgSchedSwitch = "sched_switch"
-	SchedProgSchedWakeup = "sched_wakeup"
+	SchedProgSchedWaking = "sched_waking"
 )
 
 // LoadSched returns the embedded CollectionSpec for Sched.
@@ -106,7 +108,7 @@ type SchedSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SchedProgramSpecs struct {
 	SchedSwitch *ebpf.ProgramSpec `ebpf:"sched_switch"`
-	SchedWakeup *ebpf.ProgramSpec `ebpf:"sched_wakeup"`
+	SchedWaking *ebpf.ProgramSpec `ebpf:"sched_waking"`
 }
 
 // SchedMapSpecs contains maps before they are loaded into the kernel.
@@ -180,13 +182,13 @@ type SchedVariables struct {
 // It can be passed to LoadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SchedPrograms struct {
 	SchedSwitch *ebpf.Program `ebpf:"sched_switch"`
-	SchedWakeup *ebpf.Program `ebpf:"sched_wakeup"`
+	SchedWaking *ebpf.Program `ebpf:"sched_waking"`
 }
 
 func (p *SchedPrograms) Close() error {
 	return _SchedClose(
 		p.SchedSwitch,
-		p.SchedWakeup,
+		p.SchedWaking,
 	)
 }
 

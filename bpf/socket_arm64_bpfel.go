@@ -108,6 +108,7 @@ const (
 	SocketEventFlagFLAG_EPOLL     SocketEventFlag = 2
 	SocketEventFlagFLAG_GIL       SocketEventFlag = 4
 	SocketEventFlagFLAG_SENDING   SocketEventFlag = 8
+	SocketEventFlagFLAG_FUTEX     SocketEventFlag = 16
 )
 
 type SocketEventType uint32
@@ -255,8 +256,10 @@ type SocketThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Lock   uint64
+	Waker  uint32
 	Flags  uint8
-	_      [7]byte
+	_      [3]byte
 }
 
 // Names of all BPF objects in the ELF.

@@ -170,8 +170,10 @@ type TLSThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Lock   uint64
+	Waker  uint32
 	Flags  uint8
-	_      [7]byte
+	_      [3]byte
 }
 
 // Names of all BPF objects in the ELF.

@@ -16,8 +16,8 @@ enum event_type {
 	EVENT_COPY,	/* context `other` was copied from `context` */
 	EVENT_NEW,	/* context `other` was made empty while `context` was current */
 	EVENT_LOOP,	/* the event loop asks for the next events: its callbacks are done */
-	EVENT_SWITCH,	/* a thread was off the CPU from arrive to time; other: woken at; flags: why */
-	EVENT_SLEEP,	/* a thread goes to sleep in something else than epoll or the GIL; context: what it leaves it in */
+	EVENT_SWITCH,	/* a thread was off the CPU from arrive to time; other: woken at; context: the lock that it slept in; len: the thread of its process that woke it, 0: none; flags: why */
+	EVENT_SLEEP,	/* a thread goes to sleep in something else than epoll or the GIL; context: what it leaves it in; other: the lock */
 	EVENT_GRPC_CALL,/* AioChannel.call: payload: method */
 	EVENT_GRPC_START,/* _AioCall.unary_unary or a sync call: payload: head of the request message */
 	EVENT_CIPHER,	/* bytes of a TLS connection moved; flags: FLAG_SENT. What they say comes apart, with FLAG_TLS */
@@ -38,6 +38,7 @@ enum event_flag {
 	FLAG_EPOLL = 2,
 	FLAG_GIL = 4,
 	FLAG_SENDING = 8,  /* in a call that sends: the socket was full */
+	FLAG_FUTEX = 16,   /* in a lock that is not the GIL */
 };
 
 /* EVENT_FRAMES: what a record holds of its frame. */

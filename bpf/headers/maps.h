@@ -94,6 +94,8 @@ struct thread {
 	u64 tstate;	/* its PyThreadState, checked at each use */
 	u64 off, woken; /* since when it is off the CPU, when it became runnable again */
 	u64 task, parent, born; /* a task under construction: see settle() */
+	u64 lock; /* that it sleeps in; 0: none */
+	u32 waker;
 	u8 flags;
 };
 struct {

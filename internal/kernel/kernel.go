@@ -133,7 +133,7 @@ func isVerifier(err error) bool {
 }
 
 // hostHooks watch the whole host and filter by process first.
-var hostHooks = []string{"set_state", "data_ready", "sock_recv", "sock_send", "sched_switch", "sched_wakeup"}
+var hostHooks = []string{"set_state", "data_ready", "sock_recv", "sock_send", "sched_switch", "sched_waking"}
 
 func (k *Kernel) attachHost() {
 	for _, name := range hostHooks {

@@ -18,7 +18,8 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 			}
 		}
 	case l != nil && l.Followed && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:
-		if w := t.waited(x.node, th, c.freeSince, at); w.to > w.from && !t.gaps.within(l.Read, at) {
+		w := t.stoodStill(c, x, th, at)
+		if w.to > w.from && !t.gaps.within(l.Read, at) {
 			x.paused = true
 			t.waitedFor(c, x, th, w)
 		}
@@ -26,6 +27,19 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 	c.shaken = true
 	c.lastUser = x.node
 	c.onThread = !th.isLoop
+}
+
+// stoodStill looks for the stretch that ended as a connection of the pool was given back.
+func (t *Tracker) stoodStill(c *outbound, x *exchange, th *thread, at int64) stretch {
+	if th.isLoop {
+		return t.waited(x.node, c.freeSince, at)
+	}
+	p := t.connectionsOf(c)
+	w := blockedOver(th, p, c.freeSince)
+	if w.woken != 0 {
+		p.handed.Push(gap{w.woken, at}, keptIdle)
+	}
+	return w
 }
 
 // madeFor reports whether the connection was made because the call needed one: its context
@@ -61,14 +75,17 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from
 	k.PoolWaitUnsure = w.sure - w.from
 	l.add(poolWait, w.from, w.to, c.peer.System, nil)
-	th.heldUp(w.from)
+	th.heldUp(w)
 	t.connection(c, w.from, Waited, l, w.to)
 }
+
+// A thread may have taken a connection that lies idle on the wire, and not come to send for want of the GIL.
+const starved = 50_000_000 // ns
 
 // idleSince returns the other connections that were free during the whole supposed wait.
 func (p *connections) idleSince(c *outbound, from int64) (idle []*outbound) {
 	for _, o := range p.byID {
-		if o != c && o.shaken && !o.leaked && len(o.pending) == 0 && o.freeSince != 0 && o.freeSince <= from && o.onThread == c.onThread {
+		if o != c && o.shaken && !o.leaked && len(o.pending) == 0 && o.rests != 0 && o.onThread == c.onThread && (o.rests <= from && !c.onThread || o.rests <= from-starved) {
 			idle = append(idle, o)
 		}
 	}

@@ -40,6 +40,7 @@ func (t *Tracker) makeRoom() {
 	}
 	if len(t.threads) >= maxThreads {
 		for _, tid := range quietest(t.threads, func(th *thread) int64 { return th.seen }) {
+			t.opened(t.threads[tid])
 			delete(t.threads, tid)
 		}
 	}

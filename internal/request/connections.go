@@ -16,6 +16,7 @@ type connections struct {
 	freed   int64              // when an answer was last read to its end
 	idle    ring.Ring[gap]     // stretches in which a connection lay idle and nobody waited for it
 	granted ring.Ring[granted] // waits that ended with a connection
+	handed  ring.Ring[gap]     // from when a thread was woken for one until it sent on one
 
 	users    map[string]int // calls that are out, by endpoint
 	fillers  []filler
@@ -87,8 +88,8 @@ func (p *connections) took(c *outbound, x *exchange, th *thread, at int64) {
 	if wanted := x.call.PoolWaitStart; wanted != 0 {
 		p.granted.Push(granted{wanted, at}, keptGranted)
 	}
-	if !x.paused && c.freeSince != 0 && th.rested(c.freeSince, at) {
-		p.lay(c, at)
+	if until := th.free(at); !x.paused && c.rests != 0 && th.rested(c.rests, until) {
+		p.lay(c, until)
 	}
 }
 
@@ -104,7 +105,10 @@ func (p *connections) gave(c *outbound, at int64) {
 
 // lay notes that c was idle until now.
 func (p *connections) lay(c *outbound, at int64) {
-	p.idle.Push(gap{c.freeSince, at}, keptIdle)
+	if c.rests == 0 && c.freeSince != 0 {
+		return // who read its answer had it still
+	}
+	p.idle.Push(gap{c.rests, at}, keptIdle)
 }
 
 // full reports whether every connection was taken throughout, by calls of an event loop or by
@@ -139,8 +143,11 @@ func (th *thread) rested(since, at int64) bool {
 
 // restedWithin reports whether a connection other than c was free for a while between two times.
 func (p *connections) restedWithin(c *outbound, th *thread, from, to int64) bool {
+	if !th.isLoop {
+		return slices.ContainsFunc(p.idle.All(), func(g gap) bool { return th.asleepWith(g, from, to, p.handed.All()) })
+	}
 	for _, o := range p.byID {
-		if o != c && o.shaken && !o.taken && !o.leaked && o.onThread == c.onThread && o.channel == nil && to-max(from, o.freeSince) > atOnce && th.rested(max(from, o.freeSince), to) {
+		if o != c && o.shaken && !o.taken && !o.leaked && o.onThread == c.onThread && o.channel == nil && to-max(from, o.rests) > atOnce && th.rested(max(from, o.rests), to) {
 			return true
 		}
 	}

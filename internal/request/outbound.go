@@ -29,6 +29,7 @@ type outbound struct {
 	channel   *channel // HTTP/2: many calls at a time
 	pending   []*exchange
 	freeSince int64 // when its last answer was read; 0: never
+	rests     int64 // since when it surely lies in its pool; 0: who read the answer may have it still
 	lastUser  *node
 	onThread  bool // its user is a worker thread, not an event loop
 }
@@ -224,6 +225,7 @@ func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun)
 		Peer: c.peer, Operation: b.operation, Connection: c.id, PID: e.PID, Basis: basis,
 		Intent: e.Time, Sent: e.Time,
 	}
+	th.goesOn(e.Time)
 	t.acquire(c, x, th, e.Time)
 	if b.body != nil {
 		b.body.sent(p)
@@ -411,6 +413,7 @@ func (t *Tracker) answer(c *outbound, e *event.Event, a answer) {
 	t.complete(x)
 	if len(c.pending) == 0 {
 		c.freeSince = e.Time
+		t.thread(e).gives(c, t.connectionsOf(c), e.Time)
 		t.giveBack(c, e.Time, x.live)
 	}
 }

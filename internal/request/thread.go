@@ -25,6 +25,8 @@ type thread struct {
 	turns   turns
 	replied *exchange // whose answer it read outside any context: the next one entered is the connection's
 	history history
+	gifts   ring.Ring[gift] // of a worker thread
+	lock    uint64          // that it sleeps in; 0: none
 }
 
 // reading is the moment after a thread has read an inbound request: contexts that it makes
@@ -38,16 +40,19 @@ type reading struct {
 type cut struct {
 	off, on, woken int64
 	kind           event.Flags
-	toClient       bool // it slept in a send to a client
-	pool           bool // it was a wait for a connection
+	toClient       bool         // it slept in a send to a client
+	pool           bool         // it was a wait for a connection
+	lock           uint64       // that it slept in; 0: none
+	shared         bool         // others slept in it, too
+	gave           *connections // who woke it had just given a connection back to this pool
 }
 
-// heldUp makes the current step's sleep since a time a wait for a connection, which is no
+// heldUp makes the current step's sleeps in a stretch a wait for a connection, which is no
 // blocking call that would have to be looked into.
-func (th *thread) heldUp(from int64) {
+func (th *thread) heldUp(w stretch) {
 	for i := range th.cuts {
-		if th.cuts[i].off == from && !th.isLoop {
-			th.cuts[i].pool = true
+		if c := &th.cuts[i]; c.kind&event.Futex != 0 && w.from <= c.off && c.on <= w.to && !th.isLoop {
+			c.pool = true
 		}
 	}
 }
@@ -93,6 +98,7 @@ func (th *thread) leave(at int64) {
 
 // pause ends the thread's current step.
 func (t *Tracker) pause(th *thread, at int64) {
+	th.goesOn(at)
 	n := th.current
 	if n == nil {
 		return
@@ -132,6 +138,9 @@ func (t *Tracker) split(th *thread, at int64) {
 func (t *Tracker) thread(e *event.Event) *thread {
 	th := t.threads[e.TID]
 	if th == nil || th.pid != e.PID {
+		if th != nil {
+			t.opened(th)
+		}
 		t.makeRoom()
 		th = &thread{pid: e.PID}
 		t.threads[e.TID] = th
@@ -179,6 +188,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 func (t *Tracker) onSwitch(e *event.Event) {
 	th := t.thread(e)
 	th.asleep = 0
+	c := t.wokeIn(th, e)
 	if e.Has(event.Epoll) {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
 		th.slept = e.Arrive
@@ -190,14 +200,15 @@ func (t *Tracker) onSwitch(e *event.Event) {
 	if e.Flags&(event.Preempted|event.GIL) == 0 && e.Arrive >= th.turns.start {
 		th.turns.asleep += e.Time - e.Arrive
 	}
+	th.held(e)
 	if th.current == nil {
 		return
 	}
 	if e.Arrive < th.since || len(th.cuts) == maxCuts {
 		return
 	}
-	th.cuts = append(th.cuts, cut{off: e.Arrive, on: e.Time, woken: int64(e.Other), kind: e.Flags})
-	if l := th.current.owner(); l != nil && !th.isLoop && e.Flags == 0 && e.Time-e.Arrive >= leastGiveUp && !l.awaits(th.current) {
+	th.cuts = append(th.cuts, c)
+	if l := th.current.owner(); l != nil && !th.isLoop && e.Flags&^event.Futex == 0 && e.Time-e.Arrive >= leastGiveUp && !l.awaits(th.current) {
 		l.paused(pause{from: e.Arrive, to: e.Time, node: th.current, threads: true})
 	}
 }
@@ -206,6 +217,7 @@ func (t *Tracker) onSwitch(e *event.Event) {
 // end is told by the switch that comes then.
 func (t *Tracker) onSleep(e *event.Event) {
 	th := t.thread(e)
+	t.sleepsIn(th, e.Other)
 	if th.current == nil {
 		return
 	}

@@ -78,6 +78,7 @@ type Tracker struct {
 	secured  map[uint64]*secured
 	readable map[whose]bool     // a TLS connection of theirs was read
 	habits   map[string]*habits // by endpoint
+	locks    locks
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
@@ -93,7 +94,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -263,6 +264,7 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 	}
 	for tid, th := range t.threads {
 		if th.pid == pid {
+			t.opened(th)
 			delete(t.threads, tid)
 		}
 	}

@@ -3,8 +3,6 @@ package request
 import (
 	"cmp"
 	"slices"
-
-	"github.com/ragscope/ragscope/internal/kernel/event"
 )
 
 // waited decides whether a context, before its send at a time, stood still until the
@@ -16,10 +14,7 @@ import (
 // the release. The look goes from the sending context outwards to those that made it, since
 // some clients send from a task of their own: an outer context counts only for suspensions
 // that it had ended itself before it made the inner one.
-func (t *Tracker) waited(n *node, th *thread, freed, at int64) (w stretch) {
-	if !th.isLoop {
-		return blockedOver(th, freed)
-	}
+func (t *Tracker) waited(n *node, freed, at int64) (w stretch) {
 	until := at
 	for depth := 0; n != nil && depth < maxDepth; depth++ {
 		left := maxLook
@@ -46,20 +41,10 @@ func (t *Tracker) waited(n *node, th *thread, freed, at int64) (w stretch) {
 type stretch struct {
 	from, sure, to int64
 	again          []int64
+	woken          int64 // of a worker thread: when it was woken for the last time
 }
 
 const atOnce = 5_000_000 // ns
-
-// blockedOver looks for the sleep of a worker thread that holds the release.
-func blockedOver(th *thread, freed int64) stretch {
-	for _, c := range th.cuts {
-		// Who gives it back wakes the next one right away; a lock is given back at any other time.
-		if c.kind&(event.Preempted|event.GIL) == 0 && c.off <= freed && freed <= c.on && c.woken-freed <= atOnce {
-			return stretch{from: c.off, sure: c.off, to: c.on}
-		}
-	}
-	return stretch{}
-}
 
 // maxLook bounds how many steps, and contexts without one, a wait is judged by: a request may have made
 // thousands of contexts.

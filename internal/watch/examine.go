@@ -38,7 +38,7 @@ var figures = []struct{ hook, figure, without string }{
 	{"set_state", "connections, accept_queue, connect", "nothing can be measured"},
 	{"data_ready", "arrival in the socket", "receive_queue and loop_wait are not measured, upstream ends when the answer is read; needs kernel 6.3"},
 	{"sched_switch", "run_queue, gil_wait, blocked", "on_cpu contains the time off the CPU"},
-	{"sched_wakeup", "run_queue after a sleep", "run_queue counts as blocked"},
+	{"sched_waking", "run_queue after a sleep", "run_queue counts as blocked"},
 	{"accept", "accept_queue", "it counts as receive_queue"},
 	{"task_init", "which request a call belongs to, at less precision", "calls are linked by context_copy"},
 	{"context_copy", "which request a call belongs to", "calls of child tasks and worker threads belong to no request"},

@@ -54,6 +54,7 @@ const (
 	Epoll     = Flags(bpf.SocketEventFlagFLAG_EPOLL)     // Switch
 	GIL       = Flags(bpf.SocketEventFlagFLAG_GIL)       // Switch
 	Sending   = Flags(bpf.SocketEventFlagFLAG_SENDING)   // Switch
+	Futex     = Flags(bpf.SocketEventFlagFLAG_FUTEX)     // Switch
 )
 
 // Event is one report of the kernel side. Time and Arrive are nanoseconds on CLOCK_MONOTONIC.

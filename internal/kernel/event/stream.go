@@ -47,7 +47,7 @@ var (
 		11: Loop, 12: Switch, 13: Sleep, 14: GRPCCall, 15: GRPCStart, 16: Queued, 17: Cipher,
 	}
 	storedFlags       = []Flags{Inbound, Sent, Midway, Desync, NoThread, Stale, Short}
-	storedSwitchFlags = []Flags{Preempted, Epoll, GIL, Sending}
+	storedSwitchFlags = []Flags{Preempted, Epoll, GIL, Sending, Futex}
 )
 
 func flagsOf(t Type) []Flags {
