@@ -50,22 +50,19 @@ type pool struct {
 	held              map[holder]*held
 	holds             ring.Ring[hold] // the newest stretches, by their end
 	ticks             []tick
-	waiting           []interval
+	waiting           waiting
 	dropped           int64
 	pids              map[uint32]bool
 }
 
 type tick struct{ open, inUse int }
 
-type interval struct{ from, to int64 }
-
 const (
-	maxTicks   = 6 * 3600 // one a second; later seconds are not in the timeline
-	maxWaiting = 1 << 18  // waits kept for the number of waiters
-	maxConns   = 1 << 14
-	maxPools   = 200 // peers; those beyond share a pool for each system
-	maxPIDs    = 256
-	other      = "_other"
+	maxTicks = 6 * 3600 // one a second; later seconds are not in the timeline
+	maxConns = 1 << 14
+	maxPools = 200 // peers; those beyond share a pool for each system
+	maxPIDs  = 256
+	other    = "_other"
 )
 
 // New starts at a time with no pool known.
@@ -118,12 +115,12 @@ func (p *Pools) Apply(c request.Connection) {
 		w := q.wait(c.Endpoint)
 		w.Waited++
 		w.Observe(float64(c.End-c.Time) / 1e9)
-		q.waited(c)
+		q.waited(p, c)
 		return
 	case request.TimedOut:
 		q.timeouts++
 		q.wait(c.Endpoint).TimedOut++
-		q.waited(c)
+		q.waited(p, c)
 		return
 	}
 	q.fill(p, c.Time)
@@ -224,18 +221,14 @@ func (q *pool) release(conn *connection, c request.Connection) {
 }
 
 // waited notes who waited meanwhile, and for whom.
-func (q *pool) waited(c request.Connection) {
+func (q *pool) waited(p *Pools, c request.Connection) {
 	q.blame(c.Time, c.End)
 	if q.key.streams {
 		q.seenLimit = max(q.seenLimit, q.inUseMax) // the stream that was waited for has just ended
 	} else {
 		q.seenLimit = max(q.seenLimit, len(q.open))
 	}
-	if len(q.waiting) == maxWaiting {
-		q.dropped++
-		return
-	}
-	q.waiting = append(q.waiting, interval{c.Time, c.End})
+	q.waiting.add(p.begin, c.Time, c.End)
 }
 
 // fill writes the seconds until a time, in which nothing changed, as the last change left them.
@@ -275,12 +268,7 @@ func (p *Pools) Now(at int64) []State {
 	var out []State
 	for _, q := range p.sorted() {
 		limit, _ := q.limit()
-		s := State{Peer: q.key.peer, Streams: q.key.streams, Open: len(q.open), InUse: q.inUse, Limit: limit, Leaked: q.leaked(), Creates: q.creates, Timeouts: q.timeouts}
-		for i := len(q.waiting) - 1; i >= 0 && q.waiting[i].to > at-2e9; i-- {
-			if w := q.waiting[i]; w.from <= at-1e9 && at-1e9 < w.to {
-				s.Pending++
-			}
-		}
+		s := State{Peer: q.key.peer, Streams: q.key.streams, Open: len(q.open), InUse: q.inUse, Limit: limit, Leaked: q.leaked(), Creates: q.creates, Timeouts: q.timeouts, Pending: q.waiting.pending(at - 1e9)}
 		out = append(out, s)
 	}
 	return out
@@ -376,29 +364,10 @@ func (q *pool) timeline(begin, end int64) ([]recording.PoolTick, int) {
 		}
 		out[i].Open, out[i].InUse = t.open, t.inUse
 	}
-	type edge struct {
-		at    int64
-		delta int
-	}
-	edges := make([]edge, 0, 2*len(q.waiting))
-	for _, w := range q.waiting {
-		edges = append(edges, edge{w.from, 1}, edge{w.to, -1})
-	}
-	slices.SortFunc(edges, func(a, b edge) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.delta, b.delta))
-	})
-	most, now, second := 0, 0, 0
-	for _, e := range edges {
-		i := int((e.at - begin) / 1e9)
-		for ; second < i && second < len(out); second++ { // who waits on into the next seconds
-			out[second].Waiting = max(out[second].Waiting, now)
-		}
-		before := now
-		now += e.delta
-		most = max(most, now)
-		if i >= 0 && i < len(out) {
-			out[i].Waiting = max(out[i].Waiting, before, now)
-		}
+	seconds := make([]int, len(out))
+	most := q.waiting.peaks(begin, seconds)
+	for i, n := range seconds {
+		out[i].Waiting = n
 	}
 	return out, most
 }

@@ -263,3 +263,32 @@ func TestManyConnections(t *testing.T) {
 		t.Errorf("open %d, dropped %v", r.OpenMax, r.Extra)
 	}
 }
+
+// However many waits there were, who waits now is known, and so is who did in each second.
+func TestManyWaits(t *testing.T) {
+	p := New(0)
+	s := newStory().opened(0, 1)
+	const n, each = maxWaiting + maxWaiting/2 + 7, 1e-4 // s
+	for i := range n {                                  // two at a time
+		s.waited(float64(i)*each, float64(i+2)*each, 1, "a")
+	}
+	end := n * each
+	s.waited(end-1.2, end-0.5, 1, "b") // and a third
+	s.tell(p)
+	q := p.byKey[key{peer: redis}]
+	if kept := len(q.waiting.kept); kept > maxWaiting || len(q.waiting.by) != 20 {
+		t.Errorf("%d waits are kept, %d seconds are folded", kept, len(q.waiting.by))
+	}
+	if now := p.Now(ns(end))[0]; now.Pending != 3 {
+		t.Errorf("%d wait", now.Pending)
+	}
+	r := p.Recording(ns(end))[0]
+	if r.WaitersMax != 3 || r.Waits[0].Waited != n || len(r.Extra) > 0 {
+		t.Errorf("at most %d waited, %d in all, %v", r.WaitersMax, r.Waits[0].Waited, r.Extra)
+	}
+	for _, tick := range r.Timeline {
+		if want := 2; tick.Waiting < want || tick.Waiting > want+1 || tick.Waiting > want && tick.T < math.Floor(end-1.2) {
+			t.Errorf("second %g: %d waited", tick.T, tick.Waiting)
+		}
+	}
+}
