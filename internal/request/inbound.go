@@ -312,8 +312,10 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.lent != nil && l.lent.live == l {
 		l.lent.live = nil
 	}
-	if c.h2 != nil {
-		delete(c.h2.streams, l.stream)
+	if c.open != l {
+		if c.h2 != nil {
+			delete(c.h2.streams, l.stream)
+		}
 	} else if c.open = nil; len(c.queue) > 0 {
 		next := c.queue[0]
 		c.queue = c.queue[1:]

@@ -37,6 +37,7 @@ func (t *Tracker) onInboundFrames(e *event.Event) {
 		return
 	}
 	if c.h2 == nil {
+		t.abandon(c, e.Time, "the connection went over to another protocol")
 		c.h2 = &session{requests: http2.NewDecoder(c.midway), responses: http2.NewDecoder(c.midway), streams: map[uint32]*live{}}
 	}
 	th := t.thread(e)

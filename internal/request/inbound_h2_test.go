@@ -138,3 +138,21 @@ func TestInboundHTTP2Contexts(t *testing.T) {
 		}
 	}
 }
+
+// A request that waits for its answer on HTTP/1 is given up when frames come, and does not keep its connection from ending.
+func TestFramesAfterHTTP1(t *testing.T) {
+	f, tr := play(t, newTape().at(0.1).loop().midway(1).at(1).enter(10).in(1, 1, get("/a")).at(2).clientFrames(1, 2, asks(1, http2.EndStream, "/b")).
+		at(3).serverFrames(1, replies(1, http2.EndStream, "200")).at(4).in(1, 4, get("/c")).at(5).hangUp(1))
+	var got []string
+	for _, r := range f.requests {
+		got = append(got, fmt.Sprint(r.Path, " ", r.Status, " ", len(r.Missing)))
+	}
+	if s := strings.Join(got, ", "); s != "/a 0 1, /b 200 0, /c 0 1" {
+		t.Errorf("requests %s", s)
+	}
+	for e, n := range tr.Active() {
+		if n != 0 {
+			t.Errorf("%d requests of %s are under way", n, e)
+		}
+	}
+}
