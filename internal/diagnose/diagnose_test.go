@@ -176,13 +176,13 @@ func TestPoolTroubles(t *testing.T) {
 			{Endpoint: "GET /b", Seconds: 3, DelayedSeconds: 3, Operations: []recording.Held{{Operation: "BLPOP", Seconds: 3, DelayedSeconds: 3}}},
 		},
 		Leaks: []recording.Leak{{Endpoint: "GET /leak", Operation: "PING"}},
-		Waits: []recording.PoolWait{{Endpoint: "GET /a", Acquisitions: 4, Waited: 2}},
+		Waits: []recording.PoolWait{{Endpoint: "GET /a", Acquisitions: 4, Waited: 2, Unsure: 0.5, Dist: times(2, 1)}},
 	}
 	if got, want := heldMeanwhile(p), "While others waited, GET /b had them for 75 % of the time, by BLPOP."; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	said := strings.Join(append(waitsOf(p), poolAdvice(p, "connections", 12, called{})), " ")
-	for _, want := range []string{"GET /leak likely never gave back a connection after PING", "Give back the connections that GET /leak took (1 of 2"} {
+	for _, want := range []string{"GET /leak likely never gave back a connection after PING", "Give back the connections that GET /leak took (1 of 2", "25 % of the time waited is unsure"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("nothing says %q: %s", want, said)
 		}

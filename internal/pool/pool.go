@@ -115,6 +115,7 @@ func (p *Pools) Apply(c request.Connection) {
 		w := q.wait(c.Endpoint)
 		w.Waited++
 		w.Observe(float64(c.End-c.Time) / 1e9)
+		w.Unsure += float64(c.Unsure) / 1e9
 		q.waited(p, c)
 		return
 	case request.TimedOut:

@@ -292,3 +292,13 @@ func TestManyWaits(t *testing.T) {
 		}
 	}
 }
+
+func TestUnsureWaits(t *testing.T) {
+	s := newStory().opened(0, 1).waited(1, 2, 1, "a").waited(2, 2.5, 1, "a").waited(1, 2, 1, "b")
+	s.changes[1].Unsure = ns(.25)
+	s.changes[2].Unsure = ns(.5)
+	r := s.pool(t, 3)
+	if a, b := r.Waits[0], r.Waits[1]; a.Unsure != .75 || a.Sum != 1.5 || b.Unsure != 0 {
+		t.Errorf("%g of %g s unsure, want 0.75 of 1.5; %g of b", a.Unsure, a.Sum, b.Unsure)
+	}
+}

@@ -248,9 +248,11 @@ func (s *Stage) UnmarshalJSON(b []byte) error {
 }
 
 type waitJSON struct {
-	Endpoint     string `json:"endpoint"`
-	Acquisitions int64  `json:"acquisitions"`
-	Waited       int64  `json:"waited"`
+	Endpoint     string  `json:"endpoint"`
+	Acquisitions int64   `json:"acquisitions"`
+	Waited       int64   `json:"waited"`
+	TimedOut     int64   `json:"timed_out,omitempty"`
+	Unsure       float64 `json:"unsure,omitempty"`
 	distJSON
 }
 
@@ -260,7 +262,7 @@ func (w PoolWait) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(waitJSON{w.Endpoint, w.Acquisitions, w.Waited, j})
+	return json.Marshal(waitJSON{w.Endpoint, w.Acquisitions, w.Waited, w.TimedOut, w.Unsure, j})
 }
 
 // UnmarshalJSON reads what MarshalJSON writes.
@@ -269,6 +271,6 @@ func (w *PoolWait) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &j); err != nil {
 		return err
 	}
-	w.Endpoint, w.Acquisitions, w.Waited = j.Endpoint, j.Acquisitions, j.Waited
+	w.Endpoint, w.Acquisitions, w.Waited, w.TimedOut, w.Unsure = j.Endpoint, j.Acquisitions, j.Waited, j.TimedOut, j.Unsure
 	return w.set(j.distJSON)
 }

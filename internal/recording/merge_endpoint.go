@@ -156,6 +156,7 @@ func mergePool(m *Pool, p Pool, shift float64) {
 		o.Acquisitions += w.Acquisitions
 		o.Waited += w.Waited
 		o.TimedOut += w.TimedOut
+		o.Unsure += w.Unsure
 		o.Merge(w.Dist)
 	}
 	for _, h := range p.Holders {

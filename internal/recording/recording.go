@@ -259,7 +259,10 @@ type PoolWait struct {
 	Acquisitions int64  `json:"acquisitions"`
 	Waited       int64  `json:"waited"`
 	TimedOut     int64  `json:"timed_out,omitempty"` // waits that likely ended without a connection; they are in no other figure here
-	Dist                // per acquisition that waited
+	// Unsure are the seconds of the sum that may have been spent on something else, as a lock or semaphore
+	// that was passed on the way, or are those of calls that are linked by order alone.
+	Unsure float64 `json:"unsure,omitempty"`
+	Dist           // per acquisition that waited
 }
 
 // CreateParts are the parts of making a connection, each where it was seen.

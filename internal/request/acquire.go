@@ -76,7 +76,7 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 	k.PoolWaitUnsure = w.sure - w.from
 	l.add(poolWait, w.from, w.to, c.peer.System, nil)
 	th.heldUp(w)
-	t.connection(c, w.from, Waited, l, w.to)
+	t.waitFor(c, Waited, l, w.from, w.to, k.PoolWaitUnsure)
 }
 
 // A thread may have taken a connection that lies idle on the wire, and not come to send for want of the GIL.

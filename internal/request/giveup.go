@@ -175,7 +175,7 @@ func (t *Tracker) timedOut(l *live, from, to int64, pool *connections) {
 	}
 	l.add(poolWait, from, to, c.peer.System, nil)
 	l.TimedOut = append(l.TimedOut, c.peer.System)
-	t.connection(c, from, TimedOut, l, to)
+	t.waitFor(c, TimedOut, l, from, to, 0)
 }
 
 // learn takes a request that ended well.

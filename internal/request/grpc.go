@@ -405,7 +405,7 @@ func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 	}
 	if l := s.x.live; l != nil {
 		l.add(poolWait, k.at, s.sent, c.peer.System, nil)
-		t.connection(c, k.at, Waited, l, s.sent)
+		t.waitFor(c, Waited, l, k.at, s.sent, s.x.call.PoolWaitUnsure)
 	}
 }
 

@@ -280,6 +280,11 @@ func TestWaitAfterALock(t *testing.T) {
 	if k.PoolWait != ms(6) || k.PoolWaitUnsure != ms(3) {
 		t.Errorf("waited %d ns, %d of it unsure, want 6 and 3 ms", k.PoolWait, k.PoolWaitUnsure)
 	}
+	for _, c := range f.connections {
+		if c.Change == Waited && (c.End-c.Time != ms(6) || c.Unsure != ms(3)) {
+			t.Errorf("the pool was told %+v", c)
+		}
+	}
 }
 
 // merge goes on with another tape.

@@ -61,6 +61,7 @@ type Connection struct {
 	Unread    bool   // Leaked: its answer was never read to the end
 	Streams   bool   // the unit is HTTP/2 streams
 	N         int    // Limit
+	Unsure    int64  // Waited: ns at its begin that may have been a wait for something else
 	Watched   bool   // Busy: a wait for it would have been seen
 	Made      Made   // Opened
 }
@@ -313,14 +314,19 @@ func (t *Tracker) use(c *outbound, at int64, change Change, l *live, operation s
 	t.sink.Connection(k)
 }
 
-// connection reports a change of c's pool; end is for Waited.
-func (t *Tracker) connection(c *outbound, at int64, change Change, l *live, end ...int64) {
+// waitFor reports a wait for c, or one in vain, of which the first ns may have been for something else.
+func (t *Tracker) waitFor(c *outbound, change Change, l *live, from, to, unsure int64) {
+	t.sink.Connection(Connection{
+		Time: from, End: to, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Endpoint: l.Endpoint,
+		Streams: c.channel != nil, Unsure: unsure,
+	})
+}
+
+// connection reports a change of c's pool.
+func (t *Tracker) connection(c *outbound, at int64, change Change, l *live) {
 	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Streams: c.channel != nil}
 	if l != nil {
 		k.Endpoint = l.Endpoint
-	}
-	if len(end) > 0 {
-		k.End = end[0]
 	}
 	if change == Opened {
 		k.Made = c.made.until(at)

@@ -59,6 +59,7 @@ type lineCall struct {
 	FirstRead    float64  `json:"first_read"`
 	LastRead     float64  `json:"last_read"`
 	PoolWait     float64  `json:"pool_wait"`
+	Unsure       float64  `json:"pool_wait_unsure,omitempty"` // of it, at its begin: it may have been a wait for something else
 	Connect      float64  `json:"connect,omitempty"`
 	Basis        string   `json:"basis"`
 	Error        string   `json:"error,omitempty"`
@@ -99,7 +100,7 @@ func (l *Lines) Write(r *request.Request) {
 	for _, k := range r.Calls {
 		out.Calls = append(out.Calls, lineCall{
 			k.Peer.System, k.Operation, k.Connection, k.Stream, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
-			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.Connect), k.Basis, k.Error, llmOf(k.LLM),
+			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.PoolWaitUnsure), seconds(k.Connect), k.Basis, k.Error, llmOf(k.LLM),
 		})
 	}
 	if r.FirstToken > 0 {
