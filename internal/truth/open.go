@@ -3,11 +3,13 @@ package truth
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,7 +94,20 @@ func sleepUntil(ctx context.Context, t time.Time) bool {
 // keepAlive is a connection with its reader.
 type keepAlive struct {
 	net.Conn
-	r *bufio.Reader
+	r        *bufio.Reader
+	answered bool // something came after the newest request was sent
+}
+
+func newKeepAlive(c net.Conn) *keepAlive {
+	k := &keepAlive{Conn: c}
+	k.r = bufio.NewReader(k)
+	return k
+}
+
+func (k *keepAlive) Read(b []byte) (int, error) {
+	n, err := k.Conn.Read(b)
+	k.answered = k.answered || n > 0
+	return n, err
 }
 
 func (s *Sent) get(ctx context.Context, address string, free chan *keepAlive) {
@@ -101,16 +116,27 @@ func (s *Sent) get(ctx context.Context, address string, free chan *keepAlive) {
 	var c *keepAlive
 	select {
 	case c = <-free:
+		s.Err = s.exchange(c, address)
+		if s.Err == nil || c.answered || errors.Is(s.Err, os.ErrDeadlineExceeded) {
+			break
+		}
+		// The server closed it after the answer before, as uvicorn does after an exception: nobody has read
+		// this request, and a client asks again on a new connection (RFC 9110, 9.2.2).
+		c.Close()
+		c = nil
 	default:
+	}
+	if c == nil {
 		var d net.Dialer
 		n, err := d.DialContext(ctx, "tcp", address)
 		if err != nil {
 			s.Err = err
 			return
 		}
-		c = &keepAlive{n, bufio.NewReader(n)}
+		c = newKeepAlive(n)
+		s.Err = s.exchange(c, address)
 	}
-	if s.Err = s.exchange(c, address); s.Err != nil {
+	if s.Err != nil {
 		c.Close()
 		return
 	}
@@ -122,6 +148,7 @@ func (s *Sent) get(ctx context.Context, address string, free chan *keepAlive) {
 }
 
 func (s *Sent) exchange(c *keepAlive, address string) error {
+	c.answered = false
 	if err := c.SetDeadline(time.Now().Add(60 * time.Second)); err != nil {
 		return err
 	}
