@@ -74,6 +74,7 @@ type Call struct {
 	Operation  string // "GET", "pipeline", "/qdrant.Points/Query", "POST /api/chat", "RUN"
 	Connection uint64 // stable id of the connection (or stream's connection) within a run
 	Stream     uint32 // its stream on an HTTP/2 connection, else 0
+	LocalPort  uint16 // of the connection, by which its peer knows it
 	PID        uint32
 	Endpoint   string // of its request, "" for an orphan
 	Basis      string // how it was linked to its request: context, fingerprint, order, response, thread

@@ -339,7 +339,7 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	}
 	s.x = &exchange{node: k.node, live: k.node.owner(), answers: 1, from: e.Time}
 	s.x.call = &Call{
-		Peer: c.peer, Operation: op, Connection: c.id, Stream: s.id, PID: c.pid, Basis: basis,
+		Peer: c.peer, Operation: op, Connection: c.id, Stream: s.id, LocalPort: e.LPort, PID: c.pid, Basis: basis,
 		Intent: k.wished, Sent: e.Time,
 	}
 	if l := s.x.live; l == nil {

@@ -222,7 +222,7 @@ func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun)
 	n, l, basis := t.caller(th, e)
 	x.node, x.live = n, l
 	x.call = &Call{
-		Peer: c.peer, Operation: b.operation, Connection: c.id, PID: e.PID, Basis: basis,
+		Peer: c.peer, Operation: b.operation, Connection: c.id, LocalPort: e.LPort, PID: e.PID, Basis: basis,
 		Intent: e.Time, Sent: e.Time,
 	}
 	th.goesOn(e.Time)

@@ -46,6 +46,7 @@ type SeenCall struct {
 	Operation    string  `json:"operation"`
 	Connection   uint64  `json:"connection"`
 	Stream       uint32  `json:"stream"`
+	LocalPort    int     `json:"local_port"`
 	Intent       float64 `json:"intent"`
 	Sent         float64 `json:"sent"`
 	FirstArrived float64 `json:"first_arrived"`

@@ -18,9 +18,9 @@ type callerKnows struct {
 
 // judge says whose each call is that the agent links, by the tokens that crossed the relay.
 //
-// A connection of the agent's is that of the relay's whose answers came when the agent says they did. On it, a
-// call is the one whose token crossed last before its answer came (one request at a time), or that of its
-// stream (HTTP/2). So neither the agent's links nor its order of calls is believed.
+// A connection of the agent's is that of the relay's with the same port at the application's end. On it, a call
+// is the one whose token crossed last before its answer came (one request at a time), or that of its stream
+// (HTTP/2). So neither the agent's links nor its order of calls is believed.
 type judge struct {
 	crossed  []Crossing
 	begin    float64
@@ -40,52 +40,26 @@ type foundCall struct {
 
 func newJudge(crossed []Crossing, begin float64, lines map[string]*Seen) *judge {
 	j := &judge{crossed: crossed, begin: begin, lines: lines, found: make([]*foundCall, len(crossed)), unlinked: map[string]int{}, lateBy: map[string]int{}, falseBy: map[string]int{}, missedBy: map[string]int{}}
-	by := map[uint64][]*foundCall{}
+	by := map[int][]*foundCall{} // all by the port of the application's end
 	for id, l := range lines {
 		for i := range l.Calls {
 			c := &foundCall{&l.Calls[i], id[strings.LastIndexByte(id, '-')+1:]}
-			by[c.Connection] = append(by[c.Connection], c)
+			by[c.LocalPort] = append(by[c.LocalPort], c)
 		}
 	}
-	on := map[int][]int{} // crossings by the relay's connection
+	on := map[int][]int{}
 	for i, c := range crossed {
-		on[c.Connection] = append(on[c.Connection], i)
+		on[c.Port] = append(on[c.Port], i)
 	}
-	for _, calls := range by {
+	for port, calls := range by {
 		slices.SortFunc(calls, func(a, b *foundCall) int { return cmp.Compare(a.at(), b.at()) })
-		j.assign(calls, on[j.connection(calls)])
+		j.assign(calls, on[port])
 	}
 	return j
 }
 
 // at is when its answer came, or when its connection was closed.
 func (c *foundCall) at() float64 { return cmp.Or(c.FirstArrived, c.LastRead) }
-
-// connection finds the relay's connection of the calls of one of the agent's: most of its answers came when
-// theirs did.
-func (j *judge) connection(calls []*foundCall) int {
-	const near = 0.0005
-	votes := map[int]int{}
-	for _, c := range calls {
-		for i := range j.crossed {
-			x := &j.crossed[i]
-			same := math.Abs(x.Answered-c.FirstArrived) < near
-			if x.Stream != 0 {
-				same = x.Stream == c.Stream && x.Time-c.Sent < 0.005 && c.Sent-x.Time < near
-			}
-			if same {
-				votes[x.Connection]++
-			}
-		}
-	}
-	best := 0
-	for id, n := range votes {
-		if n > votes[best] || n == votes[best] && id < best {
-			best = id
-		}
-	}
-	return best
-}
 
 // assign gives each crossing of a connection its call; both are in the order of time.
 func (j *judge) assign(calls []*foundCall, crossings []int) {

@@ -25,17 +25,15 @@ type Relay struct {
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 	crossed  []*Crossing
-	conns    int
 }
 
 // Crossing is a token on its way to the peer. Times are seconds on CLOCK_MONOTONIC.
 type Crossing struct {
-	Owner      string // number of the request, "x" for work of no request
-	Call       string // number of the call in it
-	Connection int
-	Stream     uint32 // HTTP/2
-	Time       float64
-	Answered   float64 // when the first byte after it went back on the connection; 0: never, or HTTP/2
+	Owner  string // number of the request, "x" for work of no request
+	Call   string // number of the call in it
+	Port   int    // of the application's end
+	Stream uint32 // HTTP/2
+	Time   float64
 }
 
 var tokens = regexp.MustCompile(`tk(\d+|x)n(\d+)z`)
@@ -89,11 +87,13 @@ func (r *Relay) accept() {
 		}
 		r.mu.Lock()
 		r.open[down], r.open[up] = true, true
-		r.conns++
-		s := &side{relay: r, connection: r.conns}
+		s := &side{relay: r}
+		if a, ok := down.RemoteAddr().(*net.TCPAddr); ok {
+			s.port = a.Port
+		}
 		r.mu.Unlock()
 		r.wg.Go(func() { r.pass(up, down, s.sent) })
-		r.wg.Go(func() { r.pass(down, up, s.received) })
+		r.wg.Go(func() { r.pass(down, up, func([]byte) {}) })
 	}
 }
 
@@ -123,12 +123,11 @@ func (r *Relay) pass(to, from net.Conn, look func([]byte)) {
 
 // side is one connection of the application.
 type side struct {
-	relay      *Relay
-	connection int
-	rest       []byte // HTTP/1 and others: the end of the piece before; HTTP/2: an incomplete frame
-	greeted    bool   // HTTP/2's preface has passed
-	waiting    *Crossing
-	last       [2]string
+	relay   *Relay
+	port    int    // of the application's end
+	rest    []byte // HTTP/1 and others: the end of the piece before; HTTP/2: an incomplete frame
+	greeted bool   // HTTP/2's preface has passed
+	last    [2]string
 }
 
 func (s *side) sent(b []byte) {
@@ -142,25 +141,16 @@ func (s *side) sent(b []byte) {
 	s.rest = append([]byte(nil), b[max(end, len(b)-longestToken):]...)
 }
 
-func (s *side) received([]byte) {
-	s.relay.mu.Lock()
-	defer s.relay.mu.Unlock()
-	if s.waiting != nil {
-		s.waiting.Answered, s.waiting = monotonic(), nil
-	}
-}
-
 // find notes the tokens in b and returns where the last one ends. One that follows itself is the
 // same call.
 func (s *side) find(b []byte, stream uint32, at float64) (end int) {
 	for _, m := range tokens.FindAllSubmatchIndex(b, -1) {
 		end = m[1]
-		c := &Crossing{Owner: string(b[m[2]:m[3]]), Call: string(b[m[4]:m[5]]), Connection: s.connection, Stream: stream, Time: at}
+		c := &Crossing{Owner: string(b[m[2]:m[3]]), Call: string(b[m[4]:m[5]]), Port: s.port, Stream: stream, Time: at}
 		if id := [2]string{c.Owner, c.Call}; id != s.last {
 			s.last = id
 			s.relay.mu.Lock()
 			s.relay.crossed = append(s.relay.crossed, c)
-			s.waiting = c
 			s.relay.mu.Unlock()
 		}
 	}

@@ -30,7 +30,7 @@ func answered(endpoint string, at float64) *request.Request {
 			{Stage: request.OnCPU, Start: start + 9*sec/100, End: last},
 		},
 		Calls: []*request.Call{{
-			Peer: request.Peer{System: "redis", Address: "10.0.0.1:6379"}, Operation: "GET", Endpoint: endpoint, Sent: start + 5*sec/100, Intent: start + 2*sec/100,
+			Peer: request.Peer{System: "redis", Address: "10.0.0.1:6379"}, Operation: "GET", LocalPort: 4242, Endpoint: endpoint, Sent: start + 5*sec/100, Intent: start + 2*sec/100,
 			FirstArrived: start + 8*sec/100, LastArrived: start + 9*sec/100, PoolWait: 3 * sec / 100, Lookups: 1, Hits: 1, Finished: true, Basis: "context",
 		}},
 	}
@@ -175,7 +175,7 @@ func TestLines(t *testing.T) {
 	}
 	want := `{"id":"r1","endpoint":"GET /a","status":200,"pid":42,"start":0.9,"seconds":0.1,` +
 		`"stages":[{"stage":"receive_queue","seconds":0.01},{"stage":"on_cpu","seconds":0.02},{"stage":"pool_wait","peer":"redis","seconds":0.03},{"stage":"upstream","peer":"redis","seconds":0.04}],` +
-		`"calls":[{"peer":"redis","operation":"GET","connection":0,"intent":0.92,"sent":0.95,"first_arrived":0.98,"last_arrived":0.99,"first_read":0,"last_read":0,"pool_wait":0.03,"basis":"context"}],"complete":true,"followed":true}` + "\n" +
+		`"calls":[{"peer":"redis","operation":"GET","connection":0,"local_port":4242,"intent":0.92,"sent":0.95,"first_arrived":0.98,"last_arrived":0.99,"first_read":0,"last_read":0,"pool_wait":0.03,"basis":"context"}],"complete":true,"followed":true}` + "\n" +
 		`{"id":"","endpoint":"GET /a","status":200,"pid":42,"start":0.9,"seconds":0.1,"stages":[],"calls":[],"complete":false,"followed":true,"missing":["closed"]}` + "\n"
 	if out.String() != want {
 		t.Errorf("lines\n%s\nwant\n%s", out.String(), want)

@@ -52,6 +52,7 @@ type lineCall struct {
 	Operation    string   `json:"operation"`
 	Connection   uint64   `json:"connection"`
 	Stream       uint32   `json:"stream,omitempty"` // of an HTTP/2 connection
+	LocalPort    uint16   `json:"local_port"`
 	Intent       float64  `json:"intent"`
 	Sent         float64  `json:"sent"`
 	FirstArrived float64  `json:"first_arrived"`
@@ -99,7 +100,7 @@ func (l *Lines) Write(r *request.Request) {
 	})
 	for _, k := range r.Calls {
 		out.Calls = append(out.Calls, lineCall{
-			k.Peer.System, k.Operation, k.Connection, k.Stream, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
+			k.Peer.System, k.Operation, k.Connection, k.Stream, k.LocalPort, seconds(k.Intent), seconds(k.Sent), seconds(k.FirstArrived),
 			seconds(k.LastArrived), seconds(k.FirstRead), seconds(k.LastRead), seconds(k.PoolWait), seconds(k.PoolWaitUnsure), seconds(k.Connect), k.Basis, k.Error, llmOf(k.LLM),
 		})
 	}
