@@ -10,8 +10,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 	k, l := x.call, x.live
 	switch {
 	case !c.shaken && c.made.dialed != 0:
-		if c.madeFor(x) {
-			begin := c.made.begin()
+		if begin := c.made.begin(); begin <= at && c.madeFor(x) { // else told out of order
 			k.Connect, k.Intent = at-begin, begin
 			if l != nil {
 				l.add(connect, begin, at, c.peer.System, nil)

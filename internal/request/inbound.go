@@ -130,6 +130,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	}
 	if c.open != nil && t.gaps.within(c.open.Read, e.Time) { // its answer may be among what was lost
 		t.abandon(c, c.open.lastSeen(), eventsLost)
+		c.responses.Forget() // else its end would be taken for that of the next one
 	}
 	if msg.HeaderTruncated && msg.RequestID == "" && msg.TraceParent == "" {
 		t.lose("inbound", "request head longer than what is captured: its id may be in the rest")
@@ -289,8 +290,8 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.Last == 0 {
 		l.Last = at
 	}
-	l.Last = max(l.Last, l.Start) // events out of order
-	if t.gaps.within(l.Start, l.Last) {
+	l.Last = max(l.Last, l.Start)                // events out of order
+	if t.gaps.within(l.Start, max(l.Last, at)) { // its end may be among them
 		l.miss(eventsLost)
 	}
 	for _, th := range slices.Clone(l.on) {

@@ -379,7 +379,7 @@ func (x *exchange) arrive(e *event.Event) {
 		if k.FirstArrived == 0 {
 			k.FirstArrived, k.FirstRead = at, e.Time
 		}
-		k.LastArrived, k.LastRead = at, e.Time
+		k.LastArrived, k.LastRead = max(k.LastArrived, at), max(k.LastRead, e.Time)
 	}
 	if l := x.live; l != nil {
 		l.add(upstream, x.from, at, x.call.Peer.System, x.call)

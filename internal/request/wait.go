@@ -133,16 +133,22 @@ func causes(n *node, runs []run) []run {
 	return runs[kept:]
 }
 
-// inOrder sorts steps by their begin; of two at one instant, a timer's step came before the one
-// that it woke.
+// inOrder sorts steps by their begin; of two at one instant, the one of the earlier turn came first, and a
+// timer's step before the one that it woke.
 func inOrder(a, b run) int {
-	if a.start == b.start && a.first != b.first {
-		if a.first {
-			return -1
-		}
-		return 1
+	if c := cmp.Compare(a.start, b.start); c != 0 {
+		return c
 	}
-	return cmp.Compare(a.start, b.start)
+	if a.loop && b.loop && a.turn != b.turn {
+		return cmp.Compare(a.turn, b.turn)
+	}
+	switch {
+	case a.first == b.first:
+		return 0
+	case a.first:
+		return -1
+	}
+	return 1
 }
 
 // wants is since when the context may want a connection: its last I/O, its own or that of a

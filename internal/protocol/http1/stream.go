@@ -97,6 +97,18 @@ func (s *Stream) Miss() {
 	}
 }
 
+// Forget tells that the message that is open has no end any more: where it ended is not known, and
+// what comes is to begin with the next one.
+func (s *Stream) Forget() {
+	if s.open == nil {
+		return
+	}
+	if s.state != lost {
+		s.lose()
+	}
+	s.open = nil
+}
+
 // Close tells that the direction is closed; a body without length ends so.
 func (s *Stream) Close() []Event {
 	s.events = s.events[:0]

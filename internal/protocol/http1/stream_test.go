@@ -227,3 +227,17 @@ func BenchmarkResponse(b *testing.B) {
 		}
 	}
 }
+
+// A message whose end was lost is not told to end when the next one begins, once that is known.
+func TestForget(t *testing.T) {
+	s := NewResponses()
+	s.Feed(protocol.Piece{N: 47, Head: []byte("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")})
+	s.Forget()
+	for _, text := range []string{"5\r\nhello\r\n", "HTTP/1.1 204 No Content\r\n\r\n"} {
+		for _, e := range s.Feed(protocol.Piece{N: len(text), Head: []byte(text)}) {
+			if !e.Begin || !e.End || e.Message.Status != 204 {
+				t.Errorf("%q: %+v", text, e)
+			}
+		}
+	}
+}
