@@ -41,7 +41,8 @@ func follow(s *simulate.Run, events []event.Event) (*facts, *Tracker) {
 // traits are the targets that the properties are checked on.
 var traits = map[string]simulate.Traits{
 	"pools": 0, "locks": simulate.Locks, "threads": simulate.Threads, "grpc": simulate.GRPC, "background": simulate.Background,
-	"blocking": simulate.Blocking, "workers": simulate.Workers, "hasty": simulate.Hasty, "all": simulate.All,
+	"blocking": simulate.Blocking, "workers": simulate.Workers, "hasty": simulate.Hasty,
+	"streams": simulate.Streams, "shared": simulate.Shared, "messages": simulate.Messages, "all": simulate.All,
 }
 
 // The simulated truth, told by complete events: every request and call is found and belongs to
@@ -112,6 +113,9 @@ func differs(s *simulate.Run, f *facts, tr *Tracker) string {
 	if len(seen) != len(s.Calls) {
 		return fmt.Sprintf("%d calls of %d", len(seen), len(s.Calls))
 	}
+	if why := inItsOrder(f); why != "" {
+		return why
+	}
 	return pooled(s, f.connections)
 }
 
@@ -128,6 +132,9 @@ func requestDiffers(s *simulate.Run, r *Request, seen map[simulate.Sent]bool) st
 	}
 	if got := int64(r.sum(Unexplained) * 1e6); got > want.Idle+maxUnexplained {
 		return fmt.Sprintf("%d ns unexplained, it was idle for %d at most", got, want.Idle)
+	}
+	if !slices.Equal(r.Forwards, want.Forwards) {
+		return fmt.Sprintf("tokens were passed on after %v ns, want %v", r.Forwards, want.Forwards)
 	}
 	for _, k := range r.Calls {
 		if why := callDiffers(s, k, r.ID, seen); why != "" {
@@ -155,7 +162,7 @@ func callDiffers(s *simulate.Run, k *Call, id string, seen map[simulate.Sent]boo
 		return "told twice"
 	case id != "" && truth.Request != id && k.Basis != "order":
 		return "it is of " + truth.Request
-	case id == "" && k.Endpoint == "" && !truth.Twin:
+	case id == "" && k.Endpoint == "" && !truth.Twin && truth.Request != "":
 		return "no orphan, it is of " + truth.Request
 	case !k.Finished || k.FirstArrived < k.Sent || k.FirstRead < k.FirstArrived:
 		return "impossible times"
@@ -163,11 +170,46 @@ func callDiffers(s *simulate.Run, k *Call, id string, seen map[simulate.Sent]boo
 		return "linked by order, though its message is its own"
 	}
 	seen[at] = true
+	if why := streamDiffers(k, truth); why != "" {
+		return why
+	}
 	if truth.After || truth.Twin {
 		return ""
 	}
 	if k.PoolWaitUnsure < 0 || k.PoolWaitUnsure > k.PoolWait || k.PoolWait-k.PoolWaitUnsure > truth.Wait+truth.Lock+tolerance {
 		return fmt.Sprintf("waited %d ns, %d of it unsure, truth %d", k.PoolWait, k.PoolWaitUnsure, truth.Wait)
+	}
+	return ""
+}
+
+// streamDiffers looks at what a language model answered.
+func streamDiffers(k *Call, truth *simulate.Call) string {
+	if len(truth.Tokens) == 0 {
+		return ""
+	}
+	m := k.LLM
+	if m == nil || !slices.Equal(m.Tokens, truth.Tokens) || m.OutputTokens != len(truth.Tokens) || m.InputTokens != 7 || !m.FromProtocol {
+		return fmt.Sprintf("tokens %+v, truth %v", m, truth.Tokens)
+	}
+	if m.Tokens[0] < k.Sent || m.Tokens[0] != k.FirstArrived {
+		return "its first token is not its first byte"
+	}
+	return ""
+}
+
+// inItsOrder checks that the calls of a connection end in the order in which they were sent, streams apart.
+func inItsOrder(f *facts) string {
+	last := map[uint64]*Call{}
+	all := slices.Clone(f.calls)
+	for _, r := range f.requests {
+		all = append(all, r.Calls...)
+	}
+	slices.SortFunc(all, func(a, b *Call) int { return cmp.Compare(a.Sent, b.Sent) })
+	for _, k := range all {
+		if o := last[k.Connection]; o != nil && k.Stream == 0 && (o.LastRead > k.LastRead || o.LastArrived > k.LastArrived) {
+			return fmt.Sprintf("call sent at %d ends before the one before it on connection %d", k.Sent, k.Connection)
+		}
+		last[k.Connection] = k
 	}
 	return ""
 }

@@ -55,9 +55,14 @@ func (p *process) request(sock, ctx uint64, arrive int64, n int) {
 	p.read(arrive, ctx, transfer(event.Recv, event.Inbound, sock, text), func() {
 		r.Arrive, r.Read = arrive, p.moved
 		t := p.task(r, p.copied(), p.handler())
+		t.client = sock
 		t.done = func() {
 			p.tick()
-			p.emit(transfer(event.Send, event.Inbound, sock, answer))
+			end := answer
+			if r.Streams {
+				end = lastChunk
+			}
+			p.emit(transfer(event.Send, event.Inbound, sock, end))
 			r.Last = p.now
 			if p.with&Background != 0 && p.rng.IntN(4) == 0 {
 				t.steps = append(t.steps, step{kind: call, pool: p.anyPool()}) // a background task of the framework

@@ -11,27 +11,30 @@ import (
 // task, a timer and a transport get a copy of the current one, and an address is reused as soon as
 // its context is gone.
 type process struct {
-	run     *Run
-	rng     *rand.Rand
-	with    Traits
-	pid     uint32
-	late    bool
-	now     int64
-	ready   []callback
-	timers  schedule // asyncio timers, and what happens on sockets and other threads
-	planned int
-	free    []uint64 // addresses of contexts that are gone
-	next    uint64
-	socks   uint64
-	ctx     uint64 // current
-	base    uint64
-	turn    int64 // when this turn of the loop began
-	moved   int64 // when the bytes were read that the current callback is for
-	open    int   // requests to come, and tasks and work under way
-	pools   []*pool
-	locks   []*lock
-	workers []worker
-	channel *channel
+	run        *Run
+	rng        *rand.Rand
+	with       Traits
+	pid        uint32
+	late       bool
+	now        int64
+	ready      []callback
+	timers     schedule // asyncio timers, and what happens on sockets and other threads
+	planned    int
+	free       []uint64 // addresses of contexts that are gone
+	next       uint64
+	socks      uint64
+	ctx        uint64 // current
+	base       uint64
+	turn       int64 // when this turn of the loop began
+	moved      int64 // when the bytes were read that the current callback is for
+	open       int   // requests to come, and tasks and work under way
+	pools      []*pool
+	locks      []*lock
+	workers    []worker
+	channel    *channel
+	model      *pool
+	shared     *conn // all calls' that do not wait for each other
+	sharedLast int64 // when the last of its answers comes
 }
 
 type callback struct {
@@ -70,6 +73,7 @@ func newProcess(run *Run, rng *rand.Rand, with Traits, pid uint32) *process {
 		p.locks = append(p.locks, &lock{free: 1 + i*(1+rng.IntN(2))}) // a lock, and a semaphore
 	}
 	p.channel = &channel{limit: 1 + rng.IntN(4), inline: rng.IntN(3), streams: map[uint32]*rpc{}}
+	p.model = &pool{size: 100, port: modelPort, model: true}
 	p.base = p.alloc()
 	run.PIDs = append(run.PIDs, pid)
 	return p
@@ -77,6 +81,7 @@ func newProcess(run *Run, rng *rand.Rand, with Traits, pid uint32) *process {
 
 // serve runs the loop until all clients have their answers and all tasks are done.
 func (p *process) serve() {
+	p.lasting()
 	for range 2 + p.rng.IntN(6) {
 		p.client()
 	}

@@ -7,6 +7,7 @@ type pool struct {
 	size, made int
 	port       uint16
 	http       bool
+	model      bool // a language model
 	barging    bool // a waiter that is woken looks again, and may find it taken
 	idle       []*conn
 	waiters    []*task
@@ -51,8 +52,15 @@ func (t *task) call(o *pool) bool {
 		fallthrough
 	case made:
 		t.cpu(t.p.rng.Int64N(30 * us))
-		t.send(o)
+		if o.model {
+			t.ask()
+		} else {
+			t.send(o)
+		}
 		t.phase = sent
+		return false
+	}
+	if o.model && !t.passOn() {
 		return false
 	}
 	t.give(o)

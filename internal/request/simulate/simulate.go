@@ -16,7 +16,7 @@ import (
 
 // Traits are what the handlers of a target may do besides sleeping, computing and calling over
 // pools.
-type Traits uint8
+type Traits uint16
 
 // The traits.
 const (
@@ -27,6 +27,9 @@ const (
 	Blocking                      // calls that sleep on the event loop
 	Workers                       // several processes, whose contexts have the same addresses
 	Hasty                         // connections that were accepted late, or were open before the agent came
+	Streams                       // answers of a language model, passed on token by token
+	Shared                        // calls over one connection that do not wait for each other's answers
+	Messages                      // a subscription, whose messages are no calls
 
 	All = 1<<iota - 1
 )
@@ -51,21 +54,24 @@ type Sent struct {
 
 // Call is the truth of a call.
 type Call struct {
-	Request string // its id
-	Wait    int64  // ns it waited for its connection, until it had it
-	Lock    int64  // ns it had waited for a lock right before: from outside a lock whose holder gives back a connection too looks like its pool
-	Stream  bool   // of the channel
-	Twin    bool   // its message is that of other calls as well: who writes it is all that tells them apart
-	After   bool   // its request had been answered
+	Request string  // its id
+	Wait    int64   // ns it waited for its connection, until it had it
+	Lock    int64   // ns it had waited for a lock right before: from outside a lock whose holder gives back a connection too looks like its pool
+	Stream  bool    // of the channel
+	Twin    bool    // its message is that of other calls as well: who writes it is all that tells them apart
+	After   bool    // its request had been answered
+	Tokens  []int64 // arrivals, of a language model's answer
 }
 
 // Request is the truth of a request. Times are those of the events.
 type Request struct {
 	ID                 string
 	Arrive, Read, Last int64
-	CPU                int64 // ns of its own tasks on the event loop
-	Idle               int64 // at most: ns of sleeps, locks and the work of threads
-	Calls              int   // made before it was answered
+	CPU                int64   // ns of its own tasks on the event loop
+	Idle               int64   // at most: ns of sleeps, locks and the work of threads
+	Calls              int     // made before it was answered
+	Streams            bool    // its answer is sent in pieces
+	Forwards           []int64 // ns from the arrival of a token to its being sent
 }
 
 // Pool is the truth of a pool.

@@ -15,6 +15,8 @@ type task struct {
 	lock   int64 // ns it waited for a lock, before the next call
 	kids   int   // that it awaits
 	parent *task
+	client uint64 // its request's connection
+	chat   *chat
 	done   func() // when the steps are over; it may add more
 }
 
@@ -31,6 +33,8 @@ const (
 	thread // work in a thread
 	spawn  // a task that nobody awaits
 	remote // a call over the channel
+	stream // a language model's answer
+	share  // a call over the connection that all share
 	enough // the kinds that a handler may choose
 	unlock
 )
@@ -48,7 +52,7 @@ func (p *process) anyPool() *pool { return p.pools[p.rng.IntN(len(p.pools))] }
 
 // handler is what a request does.
 func (p *process) handler() (steps []step) {
-	needs := [enough]Traits{block: Blocking, locked: Locks, thread: Threads, spawn: Background, remote: GRPC}
+	needs := [enough]Traits{block: Blocking, locked: Locks, thread: Threads, spawn: Background, remote: GRPC, stream: Streams, share: Shared}
 	for range 1 + p.rng.IntN(5) {
 		s := step{kind: kind(p.rng.IntN(int(enough))), pool: p.anyPool()}
 		if n := needs[s.kind]; n&p.with != n || p.rng.IntN(3) == 0 {
@@ -147,6 +151,10 @@ func (t *task) do(s step) bool {
 		return t.call(s.pool)
 	case remote:
 		return t.remote()
+	case stream:
+		return t.call(p.model)
+	case share:
+		return t.share()
 	case locked:
 		return t.locked(s)
 	case unlock:
