@@ -63,7 +63,7 @@ func wrong(s *simulate.Run, f *facts) (link, wait *Call) {
 		for _, k := range r.Calls {
 			truth := s.Calls[sent(k)]
 			switch {
-			case truth == nil || truth.Request != r.ID && k.Basis != "order":
+			case truth == nil || truth.Request != r.ID:
 				link = k
 			case !truth.Twin && k.PoolWait-k.PoolWaitUnsure > truth.Wait+truth.Lock+tolerance:
 				wait = k
@@ -135,7 +135,7 @@ func TestStepsDuringTheRun(t *testing.T) {
 					for _, k := range r.Calls {
 						links++
 						truth := s.Calls[sent(k)]
-						if truth == nil || truth.Request != r.ID && k.Basis != "order" {
+						if truth == nil || truth.Request != r.ID {
 							wrongs++
 						}
 						if !r.Followed && k.Sent >= from && k.PoolWait > 0 && !truth.Stream {

@@ -77,7 +77,7 @@ type Call struct {
 	LocalPort  uint16 // of the connection, by which its peer knows it
 	PID        uint32
 	Endpoint   string // of its request, "" for an orphan
-	Basis      string // how it was linked to its request: context, fingerprint, order, response, thread
+	Basis      string // how it was linked to its request: context, work (of an executor), fingerprint, thread; "" where it was not
 
 	Intent                    int64 // when the context asked (stopped running with the wish to send)
 	Sent                      int64 // last byte handed to the kernel

@@ -19,8 +19,9 @@ import (
 //	stream HEADERS on the wire; its DATA begins with the message's head again
 //
 // A stream belongs to (1) the newest started call of the context that wrote it, else (2) the
-// oldest started call with the same first bytes, else (3) the oldest one of which that may be true.
-// Each link keeps that basis; links by order alone are uncertain.
+// started call with the same first bytes, length and method, if no other request has one like it.
+// Each link keeps that basis. Order alone tells nothing: calls end before they get a stream, and
+// C-core's threads overtake each other; among calls alike one in ten links by order was wrong.
 
 // stub is what a process has called and not yet sent.
 type stub struct {
@@ -52,7 +53,10 @@ type started struct {
 	node   *node
 	method string
 	print  string // first bytes of the message
+	size   uint32 // of the message
 	open   int    // streams under way when it started
+
+	passedBy bool // it or another that began alike has a stream
 }
 
 const (
@@ -116,13 +120,13 @@ func cString(b []byte) string {
 func (t *Tracker) onGRPCStart(e *event.Event) {
 	s := t.stubAt(e.PID, e.Time)
 	n := t.contexts.at(e.PID, e.Context)
-	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), open: s.open}
+	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len, open: s.open}
 	if i := s.wishOf(n); i >= 0 {
 		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
 		s.wishes = slices.Delete(s.wishes, i, i+1)
 	}
 	// A new call in the same context: the older one is gone, it ended before it got a stream.
-	s.over(n)
+	s.over(n, e.Time)
 	if len(s.started) == maxStarted {
 		for range maxStarted / 2 {
 			s.take(0)
@@ -135,12 +139,13 @@ func (t *Tracker) onGRPCStart(e *event.Event) {
 	}
 }
 
-// over drops the call of a context that has no stream yet: its task runs again or makes another, so
-// it ended, by its deadline or cancelled, before it got one.
-func (s *stub) over(n *node) {
+// over drops the call of a context that has no stream yet, or none that is surely its: its task runs again or
+// makes another, so it ended, by its deadline or cancelled, before it got one, or was answered unseen.
+func (s *stub) over(n *node, at int64) {
 	if n == nil || n.call == nil {
 		return
 	}
+	n.didIO(at) // until now it waited for that
 	s.take(slices.Index(s.started, n.call))
 }
 
@@ -264,53 +269,87 @@ func (s *stub) byContext(n *node) *started {
 	return s.take(slices.Index(s.started, n.call))
 }
 
-// byMessage takes the oldest started call whose message begins like data; alone says that no other
-// known one does.
-func (s *stub) byMessage(data []byte) (k *started, alone bool) {
-	if len(data) <= grpcPrefix {
-		return nil, false
+// byMessage takes the started call whose message is like data, the first of a stream with a path ("":
+// not known). Of calls alike it takes the oldest if all are the same request's; else it tells how many
+// there are, and takes none: whichever of them has the stream goes when its task runs again.
+func (s *stub) byMessage(data []byte, path string) (k *started, alike int) {
+	if len(data) < grpcPrefix {
+		return nil, 0
 	}
-	print := string(data[grpcPrefix:min(len(data), grpcPrefix+fingerprint)])
+	s.forgetAnswered()
 	first := -1
 	for i, o := range s.started {
-		if len(o.print) == 0 || !strings.HasPrefix(o.print, print) {
+		if !o.like(data, path) {
 			continue
 		}
-		if first >= 0 {
-			return s.take(first), false
+		if alike++; first < 0 {
+			first = i
+		} else if a := o.node.owner(); a == nil || a != s.started[first].node.owner() {
+			k = o
 		}
-		first = i
 	}
-	return s.take(first), true
+	if k != nil || first < 0 {
+		return nil, alike
+	}
+	return s.take(first), alike
 }
 
-// byOrder takes the oldest started call that data may be the message of: where it is cut or compressed that is
-// any, else one whose message is not known. A call that begins otherwise is another stream's, and this
-// one's own start was not seen.
-func (s *stub) byOrder(data []byte) *started {
-	told := len(data) >= grpcPrefix && data[0] == 0
-	empty := told && binary.BigEndian.Uint32(data[1:]) == 0
-	told = told && (empty || len(data) > grpcPrefix)
-	return s.take(slices.IndexFunc(s.started, func(o *started) bool { return !told || len(o.print) == 0 }))
+// like reports whether the call's message may be what a stream begins with.
+func (k *started) like(data []byte, path string) bool {
+	const compressed = 1
+	if path != "" && k.method != "" && path != k.method {
+		return false
+	}
+	if data[0]&compressed != 0 || k.size > 0 && k.print == "" { // what it says was not read
+		return true
+	}
+	print := data[grpcPrefix:min(len(data), grpcPrefix+fingerprint)]
+	return binary.BigEndian.Uint32(data[1:]) == k.size && strings.HasPrefix(k.print, string(print))
+}
+
+// forgetAnswered drops calls that were left for want of a stream that is surely theirs, once their request is
+// answered: where contexts are not entered before our eyes, nothing else tells that they are over.
+func (s *stub) forgetAnswered() {
+	for i := 0; i < len(s.started); {
+		if k := s.started[i]; k.passedBy && k.node.answered() {
+			s.take(i)
+			continue
+		}
+		i++
+	}
+}
+
+func (n *node) answered() bool {
+	l := n.owner()
+	return l != nil && l.answered
 }
 
 // link finds the call of a stream by the head of its message.
 func (t *Tracker) link(c *outbound, s *stream, data []byte, e *event.Event) {
 	stub := t.stubAt(c.pid, e.Time)
-	k, alone := stub.byMessage(data)
-	if k != nil && alone && !stub.doubts(e.Time) {
-		t.open(c, s, k, "fingerprint", e)
-		return
-	}
-	if k == nil {
-		k = stub.byOrder(data)
-	}
-	if k == nil {
+	if stub.doubts(e.Time) {
+		t.lose("grpc", "call not linked: one that began alike may have been waiting for a stream unseen")
+		stub.passBy(data, s.path)
 		t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)
 		return
 	}
-	t.lose("grpc", "call linked by order alone: uncertain")
-	t.open(c, s, k, "order", e)
+	k, alike := stub.byMessage(data, s.path)
+	if k != nil {
+		t.open(c, s, k, "fingerprint", e)
+		return
+	}
+	if alike > 1 {
+		t.lose("grpc", "call not linked: several that began alike were waiting for a stream")
+		stub.passBy(data, s.path)
+	}
+	t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)
+}
+
+// passBy marks the calls of which one has a stream.
+func (s *stub) passBy(data []byte, path string) {
+	for _, o := range s.started {
+		o.passedBy = o.passedBy || o.like(data, path)
+	}
 }
 
 // open makes the stream a call.
@@ -318,7 +357,7 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	method := k.method
 	if method == "" {
 		method = s.path
-	} else if s.path == "" && basis != "order" {
+	} else if s.path == "" {
 		c.channel.request.Learn(s.ref, method)
 	}
 	if method == "" {
@@ -400,9 +439,6 @@ func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 		return
 	}
 	s.x.call.PoolWaitStart, s.x.call.PoolWait = k.at, wait
-	if s.x.call.Basis == "order" { // the start may be another call's
-		s.x.call.PoolWaitUnsure = wait
-	}
 	if l := s.x.live; l != nil {
 		l.add(poolWait, k.at, s.sent, c.peer.System, nil)
 		t.waitFor(c, Waited, l, k.at, s.sent, s.x.call.PoolWaitUnsure)

@@ -92,7 +92,7 @@ func sent(k *Call) simulate.Sent { return simulate.Sent{Connection: k.Connection
 
 // differs compares the facts of complete events with the truth.
 func differs(s *simulate.Run, f *facts, tr *Tracker) string {
-	l := slices.DeleteFunc(tr.Losses(), func(l Loss) bool { return l.Source == "grpc" }) // links by order say so
+	l := slices.DeleteFunc(tr.Losses(), func(l Loss) bool { return l.Source == "grpc" }) // calls alike say so
 	if len(l) > 0 {
 		return fmt.Sprintf("losses %v", l)
 	}
@@ -130,7 +130,7 @@ func requestDiffers(s *simulate.Run, r *Request, seen map[simulate.Sent]bool) st
 	if r.CPU > r.Total() || r.CPU+r.OffCPU < want.CPU {
 		return fmt.Sprintf("on a CPU for %d ns and off for %d, its tasks alone had %d of %d", r.CPU, r.OffCPU, want.CPU, r.Total())
 	}
-	if got := int64(r.sum(Unexplained) * 1e6); got > want.Idle+maxUnexplained {
+	if got := int64(r.sum(Unexplained) * 1e6); got > want.Idle+maxUnexplained && !lacksTwin(s, r) {
 		return fmt.Sprintf("%d ns unexplained, it was idle for %d at most", got, want.Idle)
 	}
 	if !slices.Equal(r.Forwards, want.Forwards) {
@@ -147,6 +147,20 @@ func requestDiffers(s *simulate.Run, r *Request, seen map[simulate.Sent]bool) st
 // tolerance is for a wait, in ns: the loop's own work between the wake-up and the step.
 const tolerance = 200 * us
 
+// lacksTwin reports whether a call of the request is in no request's list since others are like it.
+func lacksTwin(s *simulate.Run, r *Request) bool {
+	listed := map[simulate.Sent]bool{}
+	for _, k := range r.Calls {
+		listed[sent(k)] = true
+	}
+	for at, k := range s.Calls {
+		if k.Request == r.ID && k.Twin && !listed[at] {
+			return true
+		}
+	}
+	return false
+}
+
 // maxUnexplained is for a request beyond sleeps, locks and threads, in ns: waits for a stream that
 // are too short to be told from the hand-over, and the moments between two steps.
 const maxUnexplained = 2 * minStreamWait
@@ -160,14 +174,12 @@ func callDiffers(s *simulate.Run, k *Call, id string, seen map[simulate.Sent]boo
 		return "there was none"
 	case seen[at]:
 		return "told twice"
-	case id != "" && truth.Request != id && k.Basis != "order":
+	case id != "" && truth.Request != id:
 		return "it is of " + truth.Request
 	case id == "" && k.Endpoint == "" && !truth.Twin && truth.Request != "":
 		return "no orphan, it is of " + truth.Request
 	case !k.Finished || k.FirstArrived < k.Sent || k.FirstRead < k.FirstArrived:
 		return "impossible times"
-	case k.Basis == "order" && !truth.Twin:
-		return "linked by order, though its message is its own"
 	}
 	seen[at] = true
 	if why := streamDiffers(k, truth); why != "" {
@@ -404,7 +416,7 @@ func TestAnnouncedLossInventsNothing(t *testing.T) {
 				truth := s.Calls[sent(k)]
 				if truth == nil || truth.Request != r.ID {
 					wrong++
-					if len(r.Missing) == 0 && k.Basis != "order" {
+					if len(r.Missing) == 0 {
 						t.Fatalf("seed %d: call %+v of another request in %s, which counts as whole", seed, *k, r.ID)
 					}
 					continue
@@ -430,19 +442,11 @@ func TestAnnouncedLossInventsNothing(t *testing.T) {
 	t.Logf("%d requests, %d marked; %d waits claimed, %d above 3 ms not claimed, %d calls in a wrong, marked request", requests, marked, claimed, missed, wrong)
 }
 
-// allTold reports whether each call of a request is in its list, was handed out alone, or is linked
-// to another request by order only, which says that it is uncertain.
+// allTold reports whether each call of a request is in its list or was handed out alone.
 func allTold(s *simulate.Run, r *Request, f *facts) bool {
 	told := map[simulate.Sent]bool{}
 	for _, k := range append(slices.Clone(f.calls), r.Calls...) {
 		told[sent(k)] = true
-	}
-	for _, o := range f.requests {
-		for _, k := range o.Calls {
-			if k.Basis == "order" {
-				told[sent(k)] = true
-			}
-		}
 	}
 	for at, k := range s.Calls {
 		if k.Request == r.ID && !k.After && !k.Twin && !told[at] {

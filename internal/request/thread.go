@@ -168,7 +168,7 @@ func (t *Tracker) onEnter(e *event.Event) {
 		n.readsFor(x, e.Time)
 	}
 	if n != nil && n.call != nil {
-		t.stub(e.PID).over(n)
+		t.stub(e.PID).over(n, e.Time)
 	}
 	t.run(th, n, e.Other, e.Time)
 }
