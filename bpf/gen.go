@@ -11,3 +11,4 @@ package bpf
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" Sched sched.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" GRPC grpc.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" TLS tls.bpf.c
+//go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" Work work.bpf.c

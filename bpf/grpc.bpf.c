@@ -35,7 +35,7 @@ static __always_inline void emit_call(u8 type, struct target *c, u64 self, u64 b
 		return;
 	}
 	fill(&g->e, type, now);
-	g->e.context = context == 1 ? 0 : context;
+	g->e.context = context == 1 || stale(c, context) ? 0 : context;
 	g->e.other = self;
 	g->e.len = size;
 	g->e.head = size < KEPT ? size : KEPT;

@@ -34,6 +34,7 @@ type GRPCTarget struct {
 	ByTask      uint32
 	UvHandle    uint32
 	UvFd        uint32
+	ContextType uint64
 }
 
 type GRPCThread struct {
@@ -44,6 +45,7 @@ type GRPCThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Work   uint64
 	Lock   uint64
 	Waker  uint32
 	Flags  uint8

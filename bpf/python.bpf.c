@@ -10,7 +10,8 @@
  *   copy_context ─► COPY                    a thread's work is being made
  *   New         ─► NEW(current, child)      a server gives each request a fresh Context
  *   Enter       ─► ENTER(context)           the thread runs that context until its next ENTER, LOOP or sleep
- *   epoll_wait  ─► LOOP                     the loop has run all its callbacks
+ *   epoll_wait  ─► LOOP(context)            the loop has run all its callbacks; or a call of that context polls
+ *   call_soon_threadsafe ─► COPY            uvloop: a thread has something done by the loop
  *
  * Context addresses are reused at once; only COPY and NEW give an address a birth.
  */
@@ -56,12 +57,13 @@ int enter_second(struct pt_regs *regs)
 SEC("uprobe")
 int loop(struct pt_regs *regs)
 {
+	struct target *c = current_target();
 	struct timing t;
 
-	if (!current_target())
+	if (!c)
 		return 0;
 	t = timed(PROGRAM_LOOP);
-	note(EVENT_LOOP, 0, 0, 0, t.start);
+	note(EVENT_LOOP, current_context(c, this_thread()), 0, 0, t.start);
 	return spent(t);
 }
 
@@ -70,11 +72,15 @@ static __always_inline int born(u32 program, u8 type, u64 context)
 {
 	struct target *c = current_target();
 	struct timing t;
+	u64 maker;
 
 	if (!c)
 		return 0;
 	t = timed(program);
-	if (c->by_task)
+	maker = MADE_BY | (u32)bpf_get_current_pid_tgid();
+	if (c->context_type && type == EVENT_COPY)
+		bpf_map_update_elem(&tasks, &context, &maker, BPF_ANY);
+	else if (c->by_task)
 		bpf_map_delete_elem(&tasks, &context); /* of the task that had this address before */
 	note(type, current_context(c, this_thread()), context, 0, t.start);
 	return spent(t);
@@ -109,9 +115,40 @@ int task_init(struct pt_regs *regs)
 	settle(c, t);
 	parent = current_context(c, t);
 	t->task = PT_REGS_PARM1(regs);
-	t->parent = parent == 1 ? 0 : parent;
+	t->parent = parent == 1 || stale(c, parent) ? 0 : parent;
 	t->born = timing.start;
 	return spent(timing);
+}
+
+/*
+ * uvloop's call_soon_threadsafe returns the handle that it made. Where its Context is kept depends on the version,
+ * what it is does not.
+ */
+#define HANDLE_WORDS 12
+
+SEC("uretprobe")
+int handle_made(struct pt_regs *regs)
+{
+	u64 words[HANDLE_WORDS], handle = PT_REGS_RC(regs), owner;
+	struct target *c = current_target();
+	struct timing t;
+
+	if (!c || !c->context_type)
+		return 0;
+	t = timed(PROGRAM_HANDLE);
+	if (!handle || bpf_probe_read_user(words, sizeof(words), (void *)handle))
+		return spent(t);
+	for (int i = 2; i < HANDLE_WORDS; i++) {
+		u64 context = words[i];
+
+		if (!context || user_u64(context + 8) != c->context_type)
+			continue;
+		owner = handle + 8 * i - c->task_context;
+		bpf_map_update_elem(&tasks, &context, &owner, BPF_ANY);
+		note(EVENT_COPY, current_context(c, this_thread()), context, 0, t.start);
+		break;
+	}
+	return spent(t);
 }
 
 /* An empty probe, to price a trap on this machine. */

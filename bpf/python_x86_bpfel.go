@@ -34,6 +34,7 @@ type PythonTarget struct {
 	ByTask      uint32
 	UvHandle    uint32
 	UvFd        uint32
+	ContextType uint64
 }
 
 type PythonThread struct {
@@ -44,6 +45,7 @@ type PythonThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Work   uint64
 	Lock   uint64
 	Waker  uint32
 	Flags  uint8
@@ -64,6 +66,7 @@ const (
 	PythonProgCopied      = "copied"
 	PythonProgEnterFirst  = "enter_first"
 	PythonProgEnterSecond = "enter_second"
+	PythonProgHandleMade  = "handle_made"
 	PythonProgLoop        = "loop"
 	PythonProgMade        = "made"
 	PythonProgNothing     = "nothing"
@@ -115,6 +118,7 @@ type PythonProgramSpecs struct {
 	Copied      *ebpf.ProgramSpec `ebpf:"copied"`
 	EnterFirst  *ebpf.ProgramSpec `ebpf:"enter_first"`
 	EnterSecond *ebpf.ProgramSpec `ebpf:"enter_second"`
+	HandleMade  *ebpf.ProgramSpec `ebpf:"handle_made"`
 	Loop        *ebpf.ProgramSpec `ebpf:"loop"`
 	Made        *ebpf.ProgramSpec `ebpf:"made"`
 	Nothing     *ebpf.ProgramSpec `ebpf:"nothing"`
@@ -194,6 +198,7 @@ type PythonPrograms struct {
 	Copied      *ebpf.Program `ebpf:"copied"`
 	EnterFirst  *ebpf.Program `ebpf:"enter_first"`
 	EnterSecond *ebpf.Program `ebpf:"enter_second"`
+	HandleMade  *ebpf.Program `ebpf:"handle_made"`
 	Loop        *ebpf.Program `ebpf:"loop"`
 	Made        *ebpf.Program `ebpf:"made"`
 	Nothing     *ebpf.Program `ebpf:"nothing"`
@@ -205,6 +210,7 @@ func (p *PythonPrograms) Close() error {
 		p.Copied,
 		p.EnterFirst,
 		p.EnterSecond,
+		p.HandleMade,
 		p.Loop,
 		p.Made,
 		p.Nothing,

@@ -131,6 +131,9 @@ const (
 	SocketEventTypeEVENT_GRPC_START SocketEventType = 15
 	SocketEventTypeEVENT_CIPHER     SocketEventType = 16
 	SocketEventTypeEVENT_QUEUED     SocketEventType = 17
+	SocketEventTypeEVENT_WORK_PUT   SocketEventType = 18
+	SocketEventTypeEVENT_WORK_GOT   SocketEventType = 19
+	SocketEventTypeEVENT_WORK_DONE  SocketEventType = 20
 )
 
 type SocketGreeting struct {
@@ -164,7 +167,11 @@ const (
 	SocketProgramPROGRAM_TLS_WRITE    SocketProgram = 11
 	SocketProgramPROGRAM_TLS_SESSION  SocketProgram = 12
 	SocketProgramPROGRAM_QUEUED       SocketProgram = 13
-	SocketProgramPROGRAM_MAX          SocketProgram = 14
+	SocketProgramPROGRAM_WORK_PUT     SocketProgram = 14
+	SocketProgramPROGRAM_WORK_GET     SocketProgram = 15
+	SocketProgramPROGRAM_WORK_GOT     SocketProgram = 16
+	SocketProgramPROGRAM_HANDLE       SocketProgram = 17
+	SocketProgramPROGRAM_MAX          SocketProgram = 18
 )
 
 type SocketRuns struct {
@@ -246,6 +253,7 @@ type SocketTarget struct {
 	ByTask      uint32
 	UvHandle    uint32
 	UvFd        uint32
+	ContextType uint64
 }
 
 type SocketThread struct {
@@ -256,6 +264,7 @@ type SocketThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Work   uint64
 	Lock   uint64
 	Waker  uint32
 	Flags  uint8

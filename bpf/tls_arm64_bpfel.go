@@ -160,6 +160,7 @@ type TLSTarget struct {
 	ByTask      uint32
 	UvHandle    uint32
 	UvFd        uint32
+	ContextType uint64
 }
 
 type TLSThread struct {
@@ -170,6 +171,7 @@ type TLSThread struct {
 	Task   uint64
 	Parent uint64
 	Born   uint64
+	Work   uint64
 	Lock   uint64
 	Waker  uint32
 	Flags  uint8

@@ -15,13 +15,16 @@ enum event_type {
 	EVENT_ENTER,	/* a thread enters context `other` */
 	EVENT_COPY,	/* context `other` was copied from `context` */
 	EVENT_NEW,	/* context `other` was made empty while `context` was current */
-	EVENT_LOOP,	/* the event loop asks for the next events: its callbacks are done */
+	EVENT_LOOP,	/* a thread polls with epoll: an event loop whose callbacks are done, or a call made in `context` */
 	EVENT_SWITCH,	/* a thread was off the CPU from arrive to time; other: woken at; context: the lock that it slept in; len: the thread of its process that woke it, 0: none; flags: why */
 	EVENT_SLEEP,	/* a thread goes to sleep in something else than epoll or the GIL; context: what it leaves it in; other: the lock */
 	EVENT_GRPC_CALL,/* AioChannel.call: payload: method */
 	EVENT_GRPC_START,/* _AioCall.unary_unary or a sync call: payload: head of the request message */
 	EVENT_CIPHER,	/* bytes of a TLS connection moved; flags: FLAG_SENT. What they say comes apart, with FLAG_TLS */
 	EVENT_QUEUED,	/* context writes to the socket, which will send at the end of the loop's turn */
+	EVENT_WORK_PUT, /* work `other` is put in the queue of an executor, in context */
+	EVENT_WORK_GOT, /* a thread takes work `other` out of it */
+	EVENT_WORK_DONE,/* … and is done with it: it asks for more */
 };
 
 enum event_flag {
@@ -78,6 +81,10 @@ enum program {
 	PROGRAM_TLS_WRITE,
 	PROGRAM_TLS_SESSION,
 	PROGRAM_QUEUED,
+	PROGRAM_WORK_PUT,
+	PROGRAM_WORK_GET,
+	PROGRAM_WORK_GOT,
+	PROGRAM_HANDLE,
 	PROGRAM_MAX,
 };
 
@@ -115,5 +122,6 @@ struct target {
 	u32 task_context; /* offset of a task's context */
 	u32 by_task;	/* BY_TASK_… */
 	u32 uv_handle, uv_fd; /* of a uvloop that queues its writes; 0: it does not */
+	u64 context_type; /* of the Contexts of a uvloop's callbacks, whose births are not probed; 0: they are */
 };
 #endif

@@ -94,6 +94,7 @@ struct thread {
 	u64 tstate;	/* its PyThreadState, checked at each use */
 	u64 off, woken; /* since when it is off the CPU, when it became runnable again */
 	u64 task, parent, born; /* a task under construction: see settle() */
+	u64 work;	/* of an executor, that it has got */
 	u64 lock; /* that it sleeps in; 0: none */
 	u32 waker;
 	u8 flags;
@@ -228,7 +229,11 @@ static __always_inline u64 current_context(struct target *c, struct thread *t)
 	return s.word[at & (STATE_WORDS - 1)];
 }
 
-/* The task that each context was made for. 16,384 tasks alive at once; an evicted one is trusted unchecked. */
+/*
+ * What each context was made for: the task, or what else has a reference to it as many bytes from its start; or
+ * MADE_BY and the thread that made it. 16,384 alive at once; an evicted one is trusted unchecked.
+ */
+#define MADE_BY (1ULL << 63)
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -263,7 +268,10 @@ static __always_inline void settle(struct target *c, struct thread *t)
 	submit(e);
 }
 
-/* Whether the task that a context was made for holds it no more. */
+/*
+ * Whether what a context was made for holds it no more. One that was made to be run by another thread, while the
+ * births of callbacks are not seen, is taken for a callback's when its maker runs it.
+ */
 static __always_inline bool stale(struct target *c, u64 context)
 {
 	u64 *task;
@@ -271,6 +279,10 @@ static __always_inline bool stale(struct target *c, u64 context)
 	if (!c->by_task || context < 2)
 		return false;
 	task = bpf_map_lookup_elem(&tasks, &context);
-	return task && user_u64(*task + c->task_context) != context;
+	if (!task)
+		return false;
+	if (*task & MADE_BY)
+		return (u32)*task == (u32)bpf_get_current_pid_tgid();
+	return user_u64(*task + c->task_context) != context;
 }
 #endif

@@ -46,7 +46,7 @@ type hook struct {
 }
 
 // objects are loaded program by program, so that one that this kernel refuses costs one figure.
-var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC, bpf.LoadTLS}
+var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC, bpf.LoadTLS, bpf.LoadWork}
 
 // required programs: without them nothing can be said about any request.
 var required = []string{"sock_recv", "sock_send", "set_state"}

@@ -91,6 +91,10 @@ var programs = map[bpf.SocketProgram]program{
 	bpf.SocketProgramPROGRAM_TLS_WRITE:    {"tls_write", 1},
 	bpf.SocketProgramPROGRAM_TLS_SESSION:  {"tls_session", 1},
 	bpf.SocketProgramPROGRAM_QUEUED:       {"queued_write", 1},
+	bpf.SocketProgramPROGRAM_WORK_PUT:     {"work_put", 1},
+	bpf.SocketProgramPROGRAM_WORK_GET:     {"work_get", 1}, // its entry and its return: the trap at entry serves both
+	bpf.SocketProgramPROGRAM_WORK_GOT:     {"work_got", 1},
+	bpf.SocketProgramPROGRAM_HANDLE:       {"threadsafe_call", 2},
 }
 
 // Cost is the CPU that the hooks added to the target since Load, in seconds: run time of the

@@ -123,6 +123,16 @@ func trapHooks(py *target.Python) []trapHook {
 	for i := range py.UVWrite {
 		out = append(out, trapHook{name: "queued_write", program: "queued", at: &py.UVWrite[i], steps: linked})
 	}
+	if py.Handle != nil && py.Task != nil { // else the births of all contexts are seen
+		out = append(out, trapHook{name: "threadsafe_call", program: "handle_made", at: py.Handle, ret: true, steps: linked[1:]})
+	}
+	if py.WorkPut != nil {
+		out = append(out, trapHook{name: "work_put", program: "work_put", at: py.WorkPut, steps: linked})
+		for i := range py.WorkGet {
+			out = append(out, trapHook{name: "work_get", program: "work_get", at: &py.WorkGet[i], steps: linked},
+				trapHook{name: "work_got", program: "work_got", at: &py.WorkGet[i], ret: true, steps: linked})
+		}
+	}
 	if g := py.GRPC; g != nil {
 		for _, p := range []struct {
 			at      *target.Probe
@@ -172,6 +182,9 @@ func describe(python *target.Python, p Precision) (value bpf.SocketTarget) {
 	}
 	if p != Sockets && len(python.UVWrite) > 0 {
 		value.UvHandle, value.UvFd = python.UVHandleOffset, python.UVFdOffset
+	}
+	if p == Linked && python.Task != nil && python.Handle != nil {
+		value.ContextType = python.ContextType
 	}
 	switch {
 	case python.Task == nil || p == Sockets:

@@ -83,6 +83,12 @@ func (c *contexts) birth(pid uint32, address uint64, parent *node, t int64) *nod
 		n.home = parent.home
 	}
 	c.put(contextKey{pid, address}, n)
+	n.descend(parent)
+	return n
+}
+
+// descend makes n a child of parent.
+func (n *node) descend(parent *node) {
 	// A timer that starts itself anew makes a chain without end; nobody looks back that far.
 	if parent != nil && parent.depth < maxChain {
 		n.parent, n.depth = parent, parent.depth+1
@@ -91,7 +97,6 @@ func (c *contexts) birth(pid uint32, address uint64, parent *node, t int64) *nod
 		}
 		parent.kids = append(parent.kids, n)
 	}
-	return n
 }
 
 func (c *contexts) put(k contextKey, n *node) {

@@ -107,7 +107,7 @@ func (t *Tracker) onGRPCCall(e *event.Event) {
 		s.wishes = slices.Delete(s.wishes, 0, maxStarted/2)
 		t.lose("grpc", "calls that never started")
 	}
-	s.wishes = append(s.wishes, wish{e.Time, t.contexts.at(e.PID, e.Context), cString(e.Head)})
+	s.wishes = append(s.wishes, wish{e.Time, t.actor(e), cString(e.Head)})
 }
 
 func cString(b []byte) string {
@@ -119,7 +119,7 @@ func cString(b []byte) string {
 
 func (t *Tracker) onGRPCStart(e *event.Event) {
 	s := t.stubAt(e.PID, e.Time)
-	n := t.contexts.at(e.PID, e.Context)
+	n := t.actor(e)
 	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len, open: s.open}
 	if i := s.wishOf(n); i >= 0 {
 		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
@@ -236,7 +236,7 @@ func (t *Tracker) frameSent(c *outbound, e *event.Event, f event.Frame) {
 		ch.streams[f.Stream] = s
 		ch.use(e.Time)
 		stub := t.stubAt(c.pid, e.Time)
-		if k := stub.byContext(t.context(e)); k != nil {
+		if k := stub.byContext(t.thread(e).actor(t.context(e))); k != nil {
 			stub.unseen = 0 // it had not to wait, so no older one does
 			t.open(c, s, k, "context", e)
 			return

@@ -158,9 +158,7 @@ func (t *Tracker) onOutboundConn(e *event.Event) {
 	c := &outbound{id: e.Sock, pid: e.PID, remote: remote, midway: e.Has(event.Midway), seen: e.Time}
 	if !c.midway {
 		c.made.dialed = e.Time
-		if n := t.contexts.at(e.PID, e.Context); n != nil {
-			c.opener = n.owner()
-		}
+		c.opener = t.actor(e).owner()
 		if c.opener != nil {
 			c.made.asked = c.opener.lookup(t.thread(e))
 		}
@@ -305,7 +303,11 @@ func (t *Tracker) caller(th *thread, e *event.Event) (*node, *live, string) {
 	if e.Has(event.Stale) && e.Context != 0 {
 		t.lose("context", "address used again: whose call it is is not known")
 	}
-	if n := t.context(e); n != nil {
+	n := t.context(e)
+	if o := th.actor(n); o != n {
+		return o, o.owner(), "work"
+	}
+	if n != nil {
 		if !t.trusted(n, e.Time) {
 			t.lose("context", "address that may have been used again in a gap of lost events")
 			return nil, nil, ""

@@ -20,6 +20,9 @@ type thread struct {
 	since   int64  // the current step's begin
 	cuts    []cut  // of the current step
 	serving *live  // thread as execution context: no contexts, one request at a time
+	got     *node  // whose work of an executor it does
+	told    bool   // in the current step it had the event loop go on with something
+	polls   bool   // a call in the current step polls with epoll: it is no event loop for that
 	reading reading
 	accepts *inbound // the connection that accept has just returned to it
 	turns   turns
@@ -65,6 +68,7 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 		return
 	}
 	th.current, th.address, th.since = n, address, at
+	th.told, th.polls = false, false
 	handed := n.handedOver()
 	if th.isLoop {
 		th.resumes(n, n.owner(), at)
@@ -86,9 +90,10 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	}
 }
 
-// leave notes that a worker thread is done with its context: who handed it over is woken.
+// leave notes that a worker thread is done with its context: who handed it over is woken, unless it was told
+// before.
 func (th *thread) leave(at int64) {
-	if th.isLoop || th.current == nil {
+	if th.isLoop || th.current == nil || th.told {
 		return
 	}
 	if l := th.current.owner(); l != nil {
@@ -175,6 +180,10 @@ func (t *Tracker) onEnter(e *event.Event) {
 
 func (t *Tracker) onLoop(e *event.Event) {
 	th := t.thread(e)
+	if n := th.current; n != nil && (n == th.got || e.Context != 0 && e.Context == th.address) {
+		th.polls = true // it has not left what it runs: a synchronous gRPC call, as a rule
+		return
+	}
 	t.pause(th, e.Time)
 	if !th.isLoop {
 		th.isLoop, th.history = true, history{limit: maxHistory}
@@ -188,8 +197,11 @@ func (t *Tracker) onLoop(e *event.Event) {
 func (t *Tracker) onSwitch(e *event.Event) {
 	th := t.thread(e)
 	th.asleep = 0
-	c := t.wokeIn(th, e)
-	if e.Has(event.Epoll) {
+	c, why := t.wokeIn(th, e), e.Flags
+	if th.polls {
+		why &^= event.Epoll
+	}
+	if why&event.Epoll != 0 {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
 		th.slept = e.Arrive
 		t.polled(th, e)
@@ -197,7 +209,7 @@ func (t *Tracker) onSwitch(e *event.Event) {
 		now.slept = true
 		return
 	}
-	if e.Flags&(event.Preempted|event.GIL) == 0 && e.Arrive >= th.turns.start {
+	if why&(event.Preempted|event.GIL) == 0 && e.Arrive >= th.turns.start {
 		th.turns.asleep += e.Time - e.Arrive
 	}
 	th.held(e)
@@ -207,8 +219,9 @@ func (t *Tracker) onSwitch(e *event.Event) {
 	if e.Arrive < th.since || len(th.cuts) == maxCuts {
 		return
 	}
+	c.kind = why
 	th.cuts = append(th.cuts, c)
-	if l := th.current.owner(); l != nil && !th.isLoop && e.Flags&^event.Futex == 0 && e.Time-e.Arrive >= leastGiveUp && !l.awaits(th.current) {
+	if l := th.current.owner(); l != nil && !th.isLoop && why&^event.Futex == 0 && e.Time-e.Arrive >= leastGiveUp && !l.awaits(th.current) {
 		l.paused(pause{from: e.Arrive, to: e.Time, node: th.current, threads: true})
 	}
 }
@@ -236,13 +249,16 @@ const maxCuts = 1 << 12 // of one step; beyond it off-CPU time counts as on_cpu
 func (t *Tracker) onCopy(e *event.Event) {
 	th := t.thread(e)
 	th.async = true
-	parent := t.contexts.at(e.PID, e.Context)
+	parent := t.actor(e)
 	from := e.Time
 	if th.current != nil {
 		from = th.since
 	}
 	if parent.connection() != nil && t.gaps.within(from, e.Time) {
 		parent = nil // of which of the connection's requests: its read may be among what was lost
+	}
+	if l := th.current.owner(); l != nil && !th.isLoop {
+		l.woken, th.told = e.Time, true // call_soon_threadsafe: the loop is to go on
 	}
 	n := t.contexts.birth(e.PID, e.Other, parent, e.Time)
 	n.bornIn, n.bornOff = th.turn, !th.isLoop

@@ -83,7 +83,8 @@ type Tracker struct {
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
-	writers  map[uint64]*node // who wrote last to a socket, where a later turn's context sends
+	works    map[contextKey]work // handed to executors, by the address of the item
+	writers  map[uint64]*node    // who wrote last to a socket, where a later turn's context sends
 	step     Step
 	turns    []turn // to come
 	closing  []closing
@@ -95,7 +96,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -139,6 +140,12 @@ func (t *Tracker) feed(e *event.Event) {
 		t.onGRPCStart(e)
 	case event.Queued:
 		t.onQueued(e)
+	case event.WorkPut:
+		t.onWorkPut(e)
+	case event.WorkGot:
+		t.onWorkGot(e)
+	case event.WorkDone:
+		t.onWorkDone(e)
 	default:
 		t.onSocket(e)
 	}
@@ -211,6 +218,7 @@ func (t *Tracker) turnTo(to Step) {
 	unknown := from == Apart || to == Apart
 	if unknown {
 		clear(t.writers)
+		clear(t.works)
 		t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
 	}
 	if from.enters() {
@@ -220,7 +228,7 @@ func (t *Tracker) turnTo(to Step) {
 		th.current, th.cuts, th.asleep, th.accepts = nil, nil, 0, nil
 		th.turns.told, th.turns.start = false, 0
 		if unknown {
-			th.reading = reading{}
+			th.reading, th.got = reading{}, nil
 		}
 	}
 	for _, c := range t.in {

@@ -70,7 +70,7 @@ const (
 )
 
 // findLoop recognises the event loop by what is loaded.
-func (p *Python) findLoop(pid int, maps []mapping) {
+func (p *Python) findLoop(pid int, maps []mapping, interpreter *library) {
 	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "loop.") }, func(m *image) bool {
 		return m.symbols["PyInit_loop"].address != 0
 	})
@@ -84,6 +84,7 @@ func (p *Python) findLoop(pid int, maps []mapping) {
 	}
 	v := p.Packages["uvloop"]
 	p.Loop = strings.TrimSpace("uvloop " + v)
+	p.findHandle(l, interpreter)
 	if !queuesWrites(v) {
 		return
 	}

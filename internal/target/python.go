@@ -35,6 +35,16 @@ type Python struct {
 	Task        *Probe
 	TaskContext uint32
 
+	// WorkPut is queue.SimpleQueue.put, through which an executor's work goes to its threads; WorkGet are the
+	// entries of get and get_nowait, where they ask for it. Empty where module _queue is not loaded.
+	WorkPut *Probe
+	WorkGet []Probe
+
+	// Handle is the entry of uvloop's call_soon_threadsafe, for a return probe, and ContextType the address of
+	// PyContext_Type in the process: what it returns refers to a new Context. nil: the loop is another.
+	Handle      *Probe
+	ContextType uint64
+
 	Epoll  []Probe // libc's epoll_wait, epoll_pwait, epoll_pwait2
 	Accept []Probe // libc's accept, accept4, entries, for return probes
 
@@ -108,8 +118,9 @@ func InspectPython(pid int) (*Python, error) {
 	p.findSystemCalls(pid, maps)
 	p.findGRPC(pid, maps)
 	p.findTask(pid, maps)
+	p.findWork(pid, maps, lib)
 	p.Packages = installedPackages(pid, p.Minor, maps)
-	p.findLoop(pid, maps)
+	p.findLoop(pid, maps, lib)
 	return p, nil
 }
 

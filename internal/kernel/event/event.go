@@ -35,6 +35,9 @@ const (
 	GRPCStart = Type(bpf.SocketEventTypeEVENT_GRPC_START)
 	Queued    = Type(bpf.SocketEventTypeEVENT_QUEUED)
 	Cipher    = Type(bpf.SocketEventTypeEVENT_CIPHER)
+	WorkPut   = Type(bpf.SocketEventTypeEVENT_WORK_PUT)
+	WorkGot   = Type(bpf.SocketEventTypeEVENT_WORK_GOT)
+	WorkDone  = Type(bpf.SocketEventTypeEVENT_WORK_DONE)
 )
 
 // Flags qualify a type; the same bit means different things for different types.
