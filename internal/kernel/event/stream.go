@@ -45,6 +45,7 @@ var (
 	storedTypes = []Type{
 		1: Recv, 2: Send, 3: Frames, 4: Conn, 5: Opened, 6: Accept, 7: Close, 8: Enter, 9: Copy, 10: New,
 		11: Loop, 12: Switch, 13: Sleep, 14: GRPCCall, 15: GRPCStart, 16: Queued, 17: Cipher,
+		18: WorkPut, 19: WorkGot, 20: WorkDone,
 	}
 	storedFlags       = []Flags{Inbound, Sent, Midway, Desync, NoThread, Stale, Short}
 	storedSwitchFlags = []Flags{Preempted, Epoll, GIL, Sending, Futex}
