@@ -25,6 +25,8 @@ type node struct {
 	firedIn uint32   // the turn of that
 	kidTurn uint32   // the newest turn in which another of its children ran
 	call    *started // of gRPC, that has no stream yet
+	wait    gap      // that its current step ended, where another request's context or a thread's did
+	hands   *handover
 }
 
 // A step is one stretch in which a thread ran a context without leaving it. end is 0 while

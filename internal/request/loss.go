@@ -16,6 +16,9 @@ const maxGaps = 64
 func (t *Tracker) Lost(from, to int64) {
 	t.contexts.noConnections() // an address may have been born anew meanwhile
 	t.releaseAll()
+	for _, th := range t.threads {
+		th.limiter = nil // what came back meanwhile is not known
+	}
 	if n := len(t.gaps); n > 0 && from <= t.gaps[n-1].to {
 		t.gaps[n-1].to = max(t.gaps[n-1].to, to)
 		return

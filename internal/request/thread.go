@@ -30,6 +30,7 @@ type thread struct {
 	history history
 	gifts   ring.Ring[gift] // of a worker thread
 	lock    uint64          // that it sleeps in; 0: none
+	limiter *limiter        // of its worker threads
 }
 
 // reading is the moment after a thread has read an inbound request: contexts that it makes
@@ -62,6 +63,10 @@ func (th *thread) heldUp(w stretch) {
 
 // run begins a step of n on the thread. A nil n means that no context runs.
 func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
+	if n != nil && th.isLoop {
+		th.comesBack(n)
+		th.handsOver(n)
+	}
 	th.leave(at)
 	t.pause(th, at)
 	if n == nil {
@@ -86,6 +91,7 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 		l.resumed(th, at)
 		if !th.isLoop && handed != 0 {
 			l.add(loopWait, handed, at, "", nil)
+			l.takenOn(n, at)
 		}
 	}
 }
@@ -188,6 +194,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 	if !th.isLoop {
 		th.isLoop, th.history = true, history{limit: maxHistory}
 	}
+	th.limiter.turned(th.turn, e.Time)
 	th.turn++
 	t.asked(th, e)
 	th.reading = reading{}

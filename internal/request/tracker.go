@@ -226,7 +226,7 @@ func (t *Tracker) turnTo(to Step) {
 	}
 	for _, th := range t.threads {
 		th.current, th.cuts, th.asleep, th.accepts = nil, nil, 0, nil
-		th.turns.told, th.turns.start = false, 0
+		th.turns.told, th.turns.start, th.limiter = false, 0, nil
 		if unknown {
 			th.reading, th.got = reading{}, nil
 		}

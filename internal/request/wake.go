@@ -73,6 +73,7 @@ func (u *round) runs(n *node, l *live) {
 func (th *thread) resumes(n *node, l *live, at int64) {
 	now, before := th.thisRound()
 	defer now.runs(n, l)
+	n.wait = gap{}
 	if len(n.steps) == 0 {
 		n.startsIn(th.turn, at)
 		return
@@ -87,6 +88,9 @@ func (th *thread) resumes(n *node, l *live, at int64) {
 	p := pause{from: last.end, to: at, turn: th.turn, node: n}
 	if !l.awaits(n) {
 		p.why = th.woke(n, l, last.end, now, before)
+	}
+	if p.why == LockOrSemaphore || p.why == outside {
+		n.wait = gap{last.end, at}
 	}
 	l.paused(p)
 }
