@@ -276,7 +276,6 @@ func (s *stub) byMessage(data []byte, path string) (k *started, alike int) {
 	if len(data) < grpcPrefix {
 		return nil, 0
 	}
-	s.forgetAnswered()
 	first := -1
 	for i, o := range s.started {
 		if !o.like(data, path) {
@@ -307,21 +306,16 @@ func (k *started) like(data []byte, path string) bool {
 	return binary.BigEndian.Uint32(data[1:]) == k.size && strings.HasPrefix(k.print, string(print))
 }
 
-// forgetAnswered drops calls that were left for want of a stream that is surely theirs, once their request is
-// answered: where contexts are not entered before our eyes, nothing else tells that they are over.
-func (s *stub) forgetAnswered() {
+// forgetPassed drops calls that were left for want of a stream that is surely theirs, long ago: where contexts
+// are not entered before our eyes, nothing else tells that they are over.
+func (s *stub) forgetPassed(at int64) {
 	for i := 0; i < len(s.started); {
-		if k := s.started[i]; k.passedBy && k.node.answered() {
+		if k := s.started[i]; k.passedBy && at-k.at >= unseenFor {
 			s.take(i)
 			continue
 		}
 		i++
 	}
-}
-
-func (n *node) answered() bool {
-	l := n.owner()
-	return l != nil && l.answered
 }
 
 // link finds the call of a stream by the head of its message.
@@ -333,6 +327,7 @@ func (t *Tracker) link(c *outbound, s *stream, data []byte, e *event.Event) {
 		t.open(c, s, &started{at: s.sent, wished: s.sent}, "", e)
 		return
 	}
+	stub.forgetPassed(e.Time)
 	k, alike := stub.byMessage(data, s.path)
 	if k != nil {
 		t.open(c, s, k, "fingerprint", e)
