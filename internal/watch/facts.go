@@ -111,6 +111,9 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	r.NotMeasured = append([]recording.NotMeasured{}, w.notes...)
 	r.NotMeasured = append(r.NotMeasured, w.away.notMeasured(begin.mono, end.mono)...)
 	r.NotMeasured = append(r.NotMeasured, unwatched(r.Overhead)...)
+	if len(r.Pools) > 0 {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "limit of a pool as configured", Why: "it lies in the client library's own objects, which cannot be read safely from outside, and command line and environment have no common name for it: the limit is the one seen in practice, its basis says how"})
+	}
 	if o := r.Overhead; r.EventLoop != nil && (o.PrecisionMode != kernel.Full.String() || o.PrecisionShare < 1) {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "endpoint of a block of the event loop; lag of a loop that never sleeps", Why: "the precision was below full for a part of the time: there a turn of the loop ends where it sleeps or reads what came after its begin, so turns are too long rather than too short"})
 	}
