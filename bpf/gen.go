@@ -12,3 +12,4 @@ package bpf
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" GRPC grpc.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" TLS tls.bpf.c
 //go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" Work work.bpf.c
+//go:generate go tool bpf2go -target amd64,arm64 -cflags "-O2 -g -Wall -Werror -I/usr/include/x86_64-linux-gnu" Process process.bpf.c

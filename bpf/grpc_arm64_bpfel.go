@@ -35,6 +35,8 @@ type GRPCTarget struct {
 	UvHandle    uint32
 	UvFd        uint32
 	ContextType uint64
+	Inherited   uint32
+	Unused      uint32
 }
 
 type GRPCThread struct {

@@ -71,7 +71,8 @@ const (
 	SocketCounterCOUNT_IOV_CLIPPED        SocketCounter = 6
 	SocketCounterCOUNT_TLS_UNBOUND        SocketCounter = 7
 	SocketCounterCOUNT_TLS_BUSY           SocketCounter = 8
-	SocketCounterCOUNT_MAX                SocketCounter = 9
+	SocketCounterCOUNT_TARGETS_FULL       SocketCounter = 9
+	SocketCounterCOUNT_MAX                SocketCounter = 10
 )
 
 type SocketEvent struct {
@@ -254,6 +255,8 @@ type SocketTarget struct {
 	UvHandle    uint32
 	UvFd        uint32
 	ContextType uint64
+	Inherited   uint32
+	Unused      uint32
 }
 
 type SocketThread struct {

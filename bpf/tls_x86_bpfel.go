@@ -161,6 +161,8 @@ type TLSTarget struct {
 	UvHandle    uint32
 	UvFd        uint32
 	ContextType uint64
+	Inherited   uint32
+	Unused      uint32
 }
 
 type TLSThread struct {

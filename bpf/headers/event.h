@@ -62,6 +62,7 @@ enum counter {
 	COUNT_IOV_CLIPPED,
 	COUNT_TLS_UNBOUND,	/* bytes that a TLS library read or wrote on a connection that we cannot tell */
 	COUNT_TLS_BUSY,	/* … while another thread of this CPU was inside our program */
+	COUNT_TARGETS_FULL,	/* a worker that was forked is not watched until the agent finds it */
 	COUNT_MAX,
 };
 
@@ -123,5 +124,7 @@ struct target {
 	u32 by_task;	/* BY_TASK_… */
 	u32 uv_handle, uv_fd; /* of a uvloop that queues its writes; 0: it does not */
 	u64 context_type; /* of the Contexts of a uvloop's callbacks, whose births are not probed; 0: they are */
+	u32 inherited; /* from the process that forked it; 0: the agent knows it */
+	u32 unused;
 };
 #endif

@@ -46,7 +46,7 @@ type hook struct {
 }
 
 // objects are loaded program by program, so that one that this kernel refuses costs one figure.
-var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC, bpf.LoadTLS, bpf.LoadWork}
+var objects = []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC, bpf.LoadTLS, bpf.LoadWork, bpf.LoadProcess}
 
 // required programs: without them nothing can be said about any request.
 var required = []string{"sock_recv", "sock_send", "set_state"}
@@ -133,7 +133,7 @@ func isVerifier(err error) bool {
 }
 
 // hostHooks watch the whole host and filter by process first.
-var hostHooks = []string{"set_state", "data_ready", "sock_recv", "sock_send", "sched_switch", "sched_waking"}
+var hostHooks = []string{"set_state", "data_ready", "sock_recv", "sock_send", "sched_switch", "sched_waking", "process_fork", "process_exec", "process_exit"}
 
 func (k *Kernel) attachHost() {
 	for _, name := range hostHooks {
@@ -176,6 +176,7 @@ var lossReasons = map[bpf.SocketCounter]string{
 	bpf.SocketCounterCOUNT_FRAMES_DESYNC:      "HTTP/2 frame boundary lost",
 	bpf.SocketCounterCOUNT_IOV_CLIPPED:        "transfer with too many segments",
 	bpf.SocketCounterCOUNT_TLS_UNBOUND:        "TLS data whose connection is not known",
+	bpf.SocketCounterCOUNT_TARGETS_FULL:       "more than 256 processes watched: a new one is seen late",
 	bpf.SocketCounterCOUNT_TLS_BUSY:           "TLS data while a program was preempted",
 }
 

@@ -72,7 +72,9 @@ type Case struct {
 }
 
 // Cases are all rows, in the order of the table.
-func Cases() []Case { return slices.Concat(serverCases(), clientCases(), secureCases()) }
+func Cases() []Case {
+	return slices.Concat(serverCases(), restartCases(), clientCases(), secureCases())
+}
 
 // Requests takes in how the requests that were sent were seen, and returns the line of each by its id.
 func (r *Row) Requests(sent []Sent, seen []Seen) map[string]*Seen {

@@ -11,6 +11,7 @@ import (
 func (w *Watcher) push(e *event.Event) {
 	w.mu.Lock()
 	w.sequence.Push(e)
+	w.asked(e)
 	w.mu.Unlock()
 	w.pushed, w.newest = true, max(w.newest, e.Time)
 	if w.events != nil {

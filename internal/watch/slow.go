@@ -68,6 +68,9 @@ func (w *Watcher) tick(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.fresh.wake:
+			w.meet()
+			continue
 		case <-t.C:
 		}
 		if time.Since(looked) >= refreshEvery {
@@ -115,7 +118,7 @@ func (w *Watcher) refresh() {
 		w.kernel.Unwatch(p.PID)
 		delete(w.tls, p.PID)
 		w.mu.Lock()
-		delete(w.pythons, uint32(p.PID))
+		w.forget(uint32(p.PID))
 		w.tracker.Gone(uint32(p.PID), at)
 		w.mu.Unlock()
 		w.log.Info("a process of the target has ended", "pid", p.PID)

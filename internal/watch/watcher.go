@@ -65,6 +65,8 @@ type Watcher struct {
 	full     uint64 // events that had found no room by then
 	router   *target.Router
 	pythons  map[uint32]*target.Python
+	settled  map[uint32]struct{} // of them, those that were inspected while they served
+	fresh    fresh
 	total    *collect.Collector
 	recent   [2]*collect.Collector // two overlapping stretches of the last minute
 	slice    *collect.Collector    // what came since the last cut: of all stretches
@@ -100,7 +102,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	found.Changed() // from here on
 	w := &Watcher{
 		opts: opts, log: opts.Log, target: found, service: opts.Service, host: describeHost(),
-		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{}, tls: map[int]tlsLook{},
+		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{}, settled: map[uint32]struct{}{}, fresh: newFresh(), tls: map[int]tlsLook{},
 		windows: map[*window]bool{}, router: target.LearnRouter(), notes: alwaysMissing(),
 	}
 	if w.service == "" {
@@ -131,6 +133,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	for _, p := range found.Processes {
 		w.attach(p)
+		w.settled[uint32(p.PID)] = struct{}{}
 	}
 	w.fetchRoutes(ctx)
 	w.startStacks()
