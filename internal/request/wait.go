@@ -87,7 +87,7 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 		case gap:
 			span = append(span, last.end)
 			if span[0] <= freed && freed <= r.start {
-				return stretch{from: span[0], sure: last.end, to: r.start, again: span[1:]}
+				return stretch{from: span[0], sure: last.end, to: goesOn(runs[i:]), again: span[1:]}
 			}
 		}
 		if r.end > last.end || !last.loop && r.node == n && last.end-r.end <= leaves {
@@ -99,6 +99,25 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 
 // leaves is how long a worker thread may take, in ns, to leave its context after it has woken who waits for it.
 const leaves = 50_000
+
+// goesOn is when the last of the runs before a send began: who was given a connection may have to come
+// by its lock, or to try again, and sends at once when it has it. A timer or a thread is something else.
+func goesOn(runs []run) (at int64) {
+	last := runs[0]
+	at = last.start
+	for _, r := range runs[1:] {
+		if r.start > last.end {
+			if r.first && r.loop || !r.loop || !last.loop {
+				return at
+			}
+			at = r.start
+		}
+		if r.end > last.end {
+			last = r
+		}
+	}
+	return at
+}
 
 // A run is a step, and whose it is.
 type run struct {

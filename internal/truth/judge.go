@@ -12,7 +12,7 @@ import (
 // callerKnows is a line of the log of app/clients.py.
 type callerKnows struct {
 	ID     string             `json:"id"`
-	Waits  []float64          `json:"waits"`
+	Waits  [][2]float64       `json:"waits"`  // from, to
 	Handed map[string]float64 `json:"handed"` // by token
 }
 
@@ -159,7 +159,7 @@ func (j *judge) waits(c callers, known []callerKnows) *WaitFigures {
 		if l == nil || slices.Contains([]string{"GET /outlives", "GET /background"}, l.Endpoint) || len(k.ID) < 4 || isEarly(k.ID, 3*c.concurrency) {
 			continue
 		}
-		truth := sum(k.Waits)
+		truth := k.waited()
 		if c.streams > 0 {
 			for token, handed := range k.Handed {
 				truth += max(0, crossed[token]-handed)
@@ -186,6 +186,14 @@ func (j *judge) waits(c callers, known []callerKnows) *WaitFigures {
 	slices.Sort(errors)
 	w.Error = Spread{at(errors, 0.5), at(errors, 0.9), at(errors, 0.99), at(errors, 1)}
 	return w
+}
+
+// waited is what the request waited for connections, in seconds.
+func (k *callerKnows) waited() (seconds float64) {
+	for _, w := range k.Waits {
+		seconds += w[1] - w[0]
+	}
+	return seconds
 }
 
 // isEarly reports whether the id is one of the first n of its run.

@@ -4,8 +4,8 @@ In: CLIENT (a name of CLIENTS), PEER (host:port), POOL (connections), TRUTH (log
 
 Each call carries a token, tk<request>n<call>z, in its key, path, text or payload, where request is the number in the
 x-request-id ("row-17") and x stands for work of no request. So what crosses the wire tells whose a call is. Out: one
-JSON line a request in TRUTH: its id, and the seconds that it waited for a connection by hooks in the client's own pool;
-for gRPC the instant at which each call was handed over. The agent never reads it.
+JSON line a request in TRUTH: its id, from when to when it waited for a connection by hooks in the client's own pool, in
+seconds of CLOCK_MONOTONIC; for gRPC the instant at which each call was handed over. The agent never reads it.
 """
 import asyncio
 import contextlib
@@ -50,41 +50,22 @@ nobody = Record("x")
 # The pools' own clocks.
 
 
-def timed(owner, name, again=False):
+def timed(owner, name):
     """Makes what the method takes, until it returns, a wait of the request that is served.
 
-    With again, one object's calls of it are one wait, from the first to the end of the last. A method that blocks
-    its thread waits from when it first sleeps in a condition: a thread that finds a connection free spends milliseconds
-    there, too, but for the GIL and a processor.
+    A method that blocks its thread waits from when it first sleeps in a condition: a thread that finds a connection free
+    spends milliseconds there, too, but for the GIL and a processor.
     """
     method = getattr(owner, name)
-
-    def begun(args, at):
-        if not again:
-            return at, None
-        if not hasattr(args[0], "since"):
-            args[0].since = at, []
-        return args[0].since
-
-    def note(since, end):
-        record = current.get()
-        if record and not record.answered:
-            start, place = since
-            if not place:
-                record.waits.append(0.0)
-                if place is not None:
-                    place.append(len(record.waits) - 1)
-            record.waits[place[0] if place else -1] = end - start
-
     if asyncio.iscoroutinefunction(method):
 
         @functools.wraps(method)
         async def wrapper(*args, **kwargs):
-            since = begun(args, time.monotonic())
+            start = time.monotonic()
             try:
                 return await method(*args, **kwargs)
             finally:
-                note(since, time.monotonic())
+                waited(start)
 
     else:
 
@@ -94,10 +75,15 @@ def timed(owner, name, again=False):
             try:
                 return method(*args, **kwargs)
             finally:
-                if asleep.since:
-                    note(begun(args, asleep.since), time.monotonic())
+                waited(asleep.since)
 
     setattr(owner, name, wrapper)
+
+
+def waited(since):
+    record = current.get()
+    if since and record and not record.answered:
+        record.waits.append((since, time.monotonic()))
 
 
 asleep = threading.local()  # since when the thread slept in a condition
@@ -119,11 +105,41 @@ time_conditions()
 
 
 def time_httpx():
-    """One free connection wakes all who wait, and all but one wait again: their wait lasts to the last time."""
+    """A wait lasts from when a request wants a connection until it has one for itself.
+
+    One free connection is promised to all who wait, they queue up for its lock, and all but one have to wait again.
+    """
     for package in ("httpcore", "httpcore2"):
-        with contextlib.suppress(ImportError):
-            timed(importlib.import_module(package + "._async.connection_pool").AsyncPoolRequest, "wait_for_connection", again=True)
-            timed(importlib.import_module(package + "._sync.connection_pool").PoolRequest, "wait_for_connection", again=True)
+        for kind, request, http11 in (("_async", "AsyncPoolRequest", "AsyncHTTP11Connection"), ("_sync", "PoolRequest", "HTTP11Connection")):
+            with contextlib.suppress(ImportError):
+                time_httpcore(
+                    getattr(importlib.import_module(f"{package}.{kind}.connection_pool"), request),
+                    getattr(importlib.import_module(f"{package}.{kind}.http11"), http11),
+                )
+
+
+wanting: ContextVar = ContextVar("wanting", default=None)
+
+
+def time_httpcore(request, http11):
+    wait, send = request.wait_for_connection, http11._send_request_headers
+    blocks = not asyncio.iscoroutinefunction(wait)
+
+    @functools.wraps(wait)
+    def waits(self, *args, **kwargs):
+        if wanting.get() is None:
+            wanting.set(time.monotonic())
+            asleep.since = None
+        return wait(self, *args, **kwargs)
+
+    @functools.wraps(send)
+    def sends(*args, **kwargs):
+        start = wanting.get()
+        wanting.set(None)
+        waited(asleep.since if blocks else start)
+        return send(*args, **kwargs)
+
+    request.wait_for_connection, http11._send_request_headers = waits, sends
 
 
 # The clients: each entry makes one and returns a function that makes one call with a token.
@@ -192,7 +208,7 @@ async def aiohttp_client():
 
     async def unqueued(_, context, __):
         if record := current.get():
-            record.waits.append(time.monotonic() - context.start)
+            record.waits.append((context.start, time.monotonic()))
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_queued_start.append(queued)
