@@ -9,7 +9,7 @@
  *   Task.__init__ ─► COPY, at the thread's next event
  *   copy_context ─► COPY                    a thread's work is being made
  *   New         ─► NEW(current, child)      a server gives each request a fresh Context
- *   Enter       ─► ENTER(context)           the thread runs that context until its next ENTER, LOOP or sleep
+ *   Enter       ─► ENTER(outer, context)    the thread runs that context until its next ENTER, LOOP or sleep
  *   epoll_wait  ─► LOOP(context)            the loop has run all its callbacks; or a call of that context polls
  *   call_soon_threadsafe ─► COPY            uvloop: a thread has something done by the loop
  *
@@ -32,14 +32,16 @@ static __always_inline void note(u8 type, u64 context, u64 other, u8 flags, u64 
 static __always_inline int enter(u64 context)
 {
 	struct target *c = current_target();
-	struct timing t;
+	struct timing timing;
+	struct thread *t;
 
 	if (!c)
 		return 0;
-	t = timed(PROGRAM_ENTER);
-	settle(c, this_thread());
-	note(EVENT_ENTER, 0, context, stale(c, context) ? FLAG_STALE : 0, t.start);
-	return spent(t);
+	timing = timed(PROGRAM_ENTER);
+	t = this_thread();
+	settle(c, t);
+	note(EVENT_ENTER, current_context(c, t), context, stale(c, context) ? FLAG_STALE : 0, timing.start);
+	return spent(timing);
 }
 
 SEC("uprobe")

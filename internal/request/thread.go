@@ -10,8 +10,10 @@ type thread struct {
 	pid     uint32
 	seen    int64 // last sign of life
 	isLoop  bool
-	async   bool   // contexts were made on it: what it does without one belongs to nobody
-	turn    uint32 // of the event loop
+	async   bool    // contexts were made on it: what it does without one belongs to nobody
+	turn    uint32  // of the event loop
+	base    uint64  // the context that is current between its callbacks; 0: not told
+	firsts  []*node // contexts that ran first in this turn of asyncio's, and may be either as yet
 	ranIn   [2]round
 	current *node
 	address uint64 // of the current context; 0: lent to a request
@@ -62,7 +64,7 @@ func (th *thread) heldUp(w stretch) {
 }
 
 // run begins a step of n on the thread. A nil n means that no context runs.
-func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
+func (t *Tracker) run(th *thread, n *node, address, outer uint64, at int64) {
 	if n != nil && th.isLoop {
 		th.comesBack(n)
 		th.handsOver(n)
@@ -75,10 +77,16 @@ func (t *Tracker) run(th *thread, n *node, address uint64, at int64) {
 	th.current, th.address, th.since = n, address, at
 	th.told, th.polls = false, false
 	handed := n.handedOver()
+	s := step{by: th, start: at, turn: th.turn, loop: th.isLoop, slept: th.slept}
 	if th.isLoop {
-		th.resumes(n, n.owner(), at)
+		if len(n.steps) == 0 {
+			s.what = t.first(th, n, outer)
+		} else {
+			th.noTimer()
+		}
+		th.resumes(n, n.owner(), at, s.what)
 	}
-	n.begin(step{by: th, start: at, turn: th.turn, loop: th.isLoop, slept: th.slept})
+	n.begin(s)
 	l := n.owner()
 	if n.home != nil {
 		if o := n.home.sole(); o != nil && o != l {
@@ -181,7 +189,7 @@ func (t *Tracker) onEnter(e *event.Event) {
 	if n != nil && n.call != nil {
 		t.stub(e.PID).over(n, e.Time)
 	}
-	t.run(th, n, e.Other, e.Time)
+	t.run(th, n, e.Other, e.Context, e.Time)
 }
 
 func (t *Tracker) onLoop(e *event.Event) {
@@ -196,6 +204,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 	}
 	th.limiter.turned(th.turn, e.Time)
 	th.turn++
+	th.base, th.firsts = e.Context, th.firsts[:0]
 	t.asked(th, e)
 	th.reading = reading{}
 	th.replied, th.accepts = nil, nil

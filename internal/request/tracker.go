@@ -152,6 +152,9 @@ func (t *Tracker) feed(e *event.Event) {
 }
 
 func (t *Tracker) onSocket(e *event.Event) {
+	if e.Type == event.Recv {
+		t.thread(e).brings()
+	}
 	if e.Has(event.Inbound) || e.Type == event.Accept {
 		switch e.Type {
 		case event.Conn:

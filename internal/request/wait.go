@@ -81,7 +81,7 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 		}
 		gap := r.start > last.end && last.end >= want
 		switch {
-		case gap && (r.first && r.loop || !r.loop || !last.loop): // ended by a timer or a thread
+		case gap && elsewhere(r, last):
 			span = span[:0]
 		case gap && r.turn-last.endsIn <= 1 && r.slept < last.end: // it yielded: its turn came with the loop's next one
 		case gap:
@@ -107,7 +107,7 @@ func goesOn(runs []run) (at int64) {
 	at = last.start
 	for _, r := range runs[1:] {
 		if r.start > last.end {
-			if r.first && r.loop || !r.loop || !last.loop {
+			if elsewhere(r, last) {
 				return at
 			}
 			at = r.start
@@ -117,6 +117,11 @@ func goesOn(runs []run) (at int64) {
 		}
 	}
 	return at
+}
+
+// elsewhere reports whether a suspension was ended by a timer or a thread.
+func elsewhere(r, last run) bool {
+	return r.first && r.loop && r.what != callback || !r.loop || !last.loop
 }
 
 // A run is a step, and whose it is.

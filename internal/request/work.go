@@ -39,7 +39,7 @@ func (t *Tracker) onWorkGot(e *event.Event) {
 		th.got.descend(w.by)
 	}
 	if t.step.enters() {
-		t.run(th, th.got, 0, e.Time)
+		t.run(th, th.got, 0, 0, e.Time)
 	}
 }
 
