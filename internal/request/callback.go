@@ -9,28 +9,19 @@ package request
 // Of asyncio's only what follows in the same turn tells: after a timer come timers alone. A turn that began with a
 // sleep had no callback due.
 
-// wakes is what the first step of a context is.
-type wakes uint8
-
-const (
-	either   wakes = iota // for all that is known
-	timer                 // for sure
-	callback              // for sure, or a task
-)
-
-// first says what n is, which begins to run first, from inside a context.
-func (t *Tracker) first(th *thread, n *node, outer uint64) wakes {
+// called reports whether n, which begins to run first, from inside a context, is surely no timer. Where it is not
+// known as yet, what follows in the turn may tell.
+func (t *Tracker) called(th *thread, n *node, outer uint64) bool {
 	now, _ := th.thisRound()
 	switch {
 	case th.base == 0: // no event told
 	case outer != th.base:
-		return callback
-	case t.opts.Late(th.pid) || now.slept || now.brought:
-		return timer
+		return true
+	case t.opts.Late(th.pid) || now.slept || now.brought: // a timer
 	case len(th.firsts) < maxFirsts:
 		th.firsts = append(th.firsts, n)
 	}
-	return either
+	return false
 }
 
 const maxFirsts = 64 // of a turn; what later ones are stays unknown
@@ -39,7 +30,7 @@ const maxFirsts = 64 // of a turn; what later ones are stays unknown
 func (th *thread) noTimer() {
 	for _, n := range th.firsts {
 		if len(n.steps) > 0 && n.steps[0].first {
-			n.steps[0].what = callback
+			n.steps[0].called = true
 		}
 	}
 	th.firsts = th.firsts[:0]

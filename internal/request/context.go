@@ -38,7 +38,7 @@ type step struct {
 	slept        int64  // when the loop had last gone to sleep, at start
 	loop         bool   // on an event loop's thread, else on a worker thread
 	first        bool   // the first step of its context: a timer, a callback or a new task
-	what         wakes  // of a first one: what it ran for
+	called       bool   // of a first one: it was surely no timer
 }
 
 type contextKey struct {

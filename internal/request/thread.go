@@ -13,7 +13,7 @@ type thread struct {
 	async   bool    // contexts were made on it: what it does without one belongs to nobody
 	turn    uint32  // of the event loop
 	base    uint64  // the context that is current between its callbacks; 0: not told
-	firsts  []*node // contexts that ran first in this turn of asyncio's, and may be either as yet
+	firsts  []*node // contexts that ran first in this turn of asyncio's, and may be timers as yet
 	ranIn   [2]round
 	current *node
 	address uint64 // of the current context; 0: lent to a request
@@ -80,11 +80,11 @@ func (t *Tracker) run(th *thread, n *node, address, outer uint64, at int64) {
 	s := step{by: th, start: at, turn: th.turn, loop: th.isLoop, slept: th.slept}
 	if th.isLoop {
 		if len(n.steps) == 0 {
-			s.what = t.first(th, n, outer)
+			s.called = t.called(th, n, outer)
 		} else {
 			th.noTimer()
 		}
-		th.resumes(n, n.owner(), at, s.what)
+		th.resumes(n, n.owner(), at, s.called)
 	}
 	n.begin(s)
 	l := n.owner()

@@ -121,7 +121,7 @@ func goesOn(runs []run) (at int64) {
 
 // elsewhere reports whether a suspension was ended by a timer or a thread.
 func elsewhere(r, last run) bool {
-	return r.first && r.loop && r.what != callback || !r.loop || !last.loop
+	return r.first && r.loop && !r.called || !r.loop || !last.loop
 }
 
 // A run is a step, and whose it is.

@@ -71,12 +71,12 @@ func (u *round) runs(n *node, l *live) {
 }
 
 // resumes looks at what ended the pause of a context that is about to run on an event loop.
-func (th *thread) resumes(n *node, l *live, at int64, what wakes) {
+func (th *thread) resumes(n *node, l *live, at int64, called bool) {
 	now, before := th.thisRound()
 	defer now.runs(n, l)
 	n.wait = gap{}
 	if len(n.steps) == 0 {
-		n.startsIn(th.turn, at, what)
+		n.startsIn(th.turn, at, called)
 		return
 	}
 	if n.parent != nil {
@@ -115,12 +115,12 @@ func (th *thread) woke(n *node, l *live, since int64, now, before *round) Why {
 
 // startsIn tells n's parent that n, a callback that had to wait for something, runs: a timer,
 // unless another child ran just before it, which may be what it waited for.
-func (n *node) startsIn(turn uint32, at int64, what wakes) {
+func (n *node) startsIn(turn uint32, at int64, called bool) {
 	p := n.parent
 	if p == nil {
 		return
 	}
-	if turn-n.bornIn <= 1 || what == callback { // a task, or what it waited for is done
+	if turn-n.bornIn <= 1 || called { // a task, or what it waited for is done
 		p.kidTurn = turn
 		return
 	}
