@@ -59,16 +59,14 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 		t.passOver(p, idle, l, w.to)
 		return
 	}
-	switch {
-	case p.restedWithin(c, th, w.sure, w.to):
+	if p.restedWithin(c, th, w.sure, w.to) {
 		return // whoever waits for a connection takes one that is free
-	default:
-		for _, again := range w.again { // it waited for something else while one was free
-			if !p.restedWithin(c, th, w.from, w.sure) {
-				break
-			}
-			w.from = again
+	}
+	for _, again := range w.again { // it waited for something else while one was free
+		if !p.restedWithin(c, th, w.from, w.sure) {
+			break
 		}
+		w.from = again
 	}
 	t.leftUnread(p, w.from, l)
 	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from

@@ -436,7 +436,7 @@ func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 	s.x.call.PoolWaitStart, s.x.call.PoolWait = k.at, wait
 	if l := s.x.live; l != nil {
 		l.add(poolWait, k.at, s.sent, c.peer.System, nil)
-		t.waitFor(c, Waited, l, k.at, s.sent, s.x.call.PoolWaitUnsure)
+		t.waitFor(c, Waited, l, k.at, s.sent, 0)
 	}
 }
 
@@ -489,7 +489,9 @@ func (t *Tracker) frameReceived(c *outbound, e *event.Event, f event.Frame) {
 }
 
 func (t *Tracker) streamLimit(c *outbound, at int64) {
-	t.sink.Connection(Connection{Time: at, Change: Limit, PID: c.pid, Peer: c.peer, ID: c.id, Streams: true, N: c.channel.limit})
+	k := c.changed(Limit, nil, at)
+	k.N = c.channel.limit
+	t.sink.Connection(k)
 }
 
 func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed string) {

@@ -284,6 +284,18 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	n.serves = l.conn
 }
 
+// next ends the request that is open; the one read after it is served now.
+func (c *inbound) next(at int64) {
+	c.open = nil
+	if len(c.queue) == 0 {
+		return
+	}
+	l := c.queue[0]
+	c.queue = c.queue[1:]
+	c.serve(l)
+	l.add(loopWait, l.Read, at, "", nil) // it was read, and the server was at the one before
+}
+
 // finish hands the request out.
 func (t *Tracker) finish(l *live, at int64) {
 	c := l.conn
@@ -313,15 +325,11 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.lent != nil && l.lent.live == l {
 		l.lent.live = nil
 	}
-	if c.open != l {
-		if c.h2 != nil {
-			delete(c.h2.streams, l.stream)
-		}
-	} else if c.open = nil; len(c.queue) > 0 {
-		next := c.queue[0]
-		c.queue = c.queue[1:]
-		c.serve(next)
-		next.add(loopWait, next.Read, at, "", nil) // it was read, and the server was at the one before
+	switch {
+	case c.open == l:
+		c.next(at)
+	case c.h2 != nil:
+		delete(c.h2.streams, l.stream)
 	}
 	if l.Upgrade && l.Status == 101 {
 		c.ignore = true

@@ -117,10 +117,9 @@ func (t *Tracker) leftUnread(p *connections, from int64, l *live) {
 func (t *Tracker) leak(o *outbound, at int64) {
 	o.leaked = true
 	t.connectionsOf(o).leaked++
-	t.sink.Connection(Connection{
-		Time: at, Change: Leaked, PID: o.pid, Peer: o.peer, ID: o.id,
-		Endpoint: o.user.Endpoint, Operation: o.operation, Unread: o.taken,
-	})
+	k := o.changed(Leaked, o.user, at)
+	k.Operation, k.Unread = o.operation, o.taken
+	t.sink.Connection(k)
 }
 
 // unleak takes back what was said of a connection that is used again.

@@ -315,10 +315,8 @@ func (t *Tracker) Losses() []Loss {
 
 // use reports that a call has, or gave back, a connection or stream.
 func (t *Tracker) use(c *outbound, at int64, change Change, l *live, operation string) {
-	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Operation: operation, Streams: c.channel != nil}
-	if l != nil {
-		k.Endpoint = l.Endpoint
-	}
+	k := c.changed(change, l, at)
+	k.Operation = operation
 	if change == Busy {
 		k.Watched = l == nil && t.step == Followed || l != nil && l.Followed || k.Streams && t.step != Apart
 	}
@@ -327,20 +325,25 @@ func (t *Tracker) use(c *outbound, at int64, change Change, l *live, operation s
 
 // waitFor reports a wait for c, or one in vain, of which the first ns may have been for something else.
 func (t *Tracker) waitFor(c *outbound, change Change, l *live, from, to, unsure int64) {
-	t.sink.Connection(Connection{
-		Time: from, End: to, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Endpoint: l.Endpoint,
-		Streams: c.channel != nil, Unsure: unsure,
-	})
+	k := c.changed(change, l, from)
+	k.End, k.Unsure = to, unsure
+	t.sink.Connection(k)
 }
 
 // connection reports a change of c's pool.
 func (t *Tracker) connection(c *outbound, at int64, change Change, l *live) {
-	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Streams: c.channel != nil}
-	if l != nil {
-		k.Endpoint = l.Endpoint
-	}
+	k := c.changed(change, l, at)
 	if change == Opened {
 		k.Made = c.made.until(at)
 	}
 	t.sink.Connection(k)
+}
+
+// changed is a change of c's pool on behalf of a request, or of none.
+func (c *outbound) changed(change Change, l *live, at int64) Connection {
+	k := Connection{Time: at, Change: change, PID: c.pid, Peer: c.peer, ID: c.id, Streams: c.channel != nil}
+	if l != nil {
+		k.Endpoint = l.Endpoint
+	}
+	return k
 }
