@@ -28,14 +28,14 @@ static __always_inline void emit_call(u8 type, struct target *c, u64 self, u64 b
 	struct grpc_event *g;
 
 	settle(c, t);
-	context = current_context(c, t);
+	context = acting_context(c, t);
 	g = bpf_ringbuf_reserve(&events, sizeof(*g), 0);
 	if (!g) {
 		count(COUNT_RINGBUF_FULL);
 		return;
 	}
 	fill(&g->e, type, now);
-	g->e.context = context == 1 || stale(c, context) ? 0 : context;
+	g->e.context = context;
 	g->e.other = self;
 	g->e.len = size;
 	g->e.head = size < KEPT ? size : KEPT;

@@ -17,18 +17,6 @@
  */
 #include "headers/maps.h"
 
-static __always_inline void note(u8 type, u64 context, u64 other, u8 flags, u64 now)
-{
-	struct event *e = reserve(type, now);
-
-	if (!e)
-		return;
-	e->context = context == 1 ? 0 : context;
-	e->other = other;
-	e->flags = flags;
-	submit(e);
-}
-
 static __always_inline int enter(u64 context)
 {
 	struct target *c = current_target();
@@ -106,7 +94,6 @@ int task_init(struct pt_regs *regs)
 	struct target *c = current_target();
 	struct timing timing;
 	struct thread *t;
-	u64 parent;
 
 	if (!c)
 		return 0;
@@ -115,9 +102,8 @@ int task_init(struct pt_regs *regs)
 	if (!t)
 		return 0;
 	settle(c, t);
-	parent = current_context(c, t);
 	t->task = PT_REGS_PARM1(regs);
-	t->parent = parent == 1 || stale(c, parent) ? 0 : parent;
+	t->parent = acting_context(c, t);
 	t->born = timing.start;
 	return spent(timing);
 }

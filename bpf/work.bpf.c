@@ -31,22 +31,11 @@ static __always_inline bool is_work(u64 item)
 	return !bpf_probe_read_user(end, sizeof(end), (void *)(name + 8)) && end[0] == 'm' && !end[1];
 }
 
-static __always_inline void note(u8 type, u64 context, u64 item, u64 now)
-{
-	struct event *e = reserve(type, now);
-
-	if (!e)
-		return;
-	e->context = context;
-	e->other = item;
-	submit(e);
-}
-
 /* put(item, …): METH_FASTCALL, the second argument is the array of arguments. */
 SEC("uprobe")
 int work_put(struct pt_regs *regs)
 {
-	u64 context, item = user_u64(PT_REGS_PARM2(regs));
+	u64 item = user_u64(PT_REGS_PARM2(regs));
 	struct target *c = current_target();
 	struct thread *thread;
 	struct timing t;
@@ -58,8 +47,7 @@ int work_put(struct pt_regs *regs)
 		return spent(t);
 	thread = this_thread();
 	settle(c, thread);
-	context = current_context(c, thread);
-	note(EVENT_WORK_PUT, context == 1 || stale(c, context) ? 0 : context, item, t.start);
+	note(EVENT_WORK_PUT, acting_context(c, thread), item, 0, t.start);
 	return spent(t);
 }
 
@@ -74,7 +62,7 @@ int work_get(struct pt_regs *regs)
 	t = timed(PROGRAM_WORK_GET);
 	thread = this_thread();
 	if (thread && thread->work) {
-		note(EVENT_WORK_DONE, 0, thread->work, t.start);
+		note(EVENT_WORK_DONE, 0, thread->work, 0, t.start);
 		thread->work = 0;
 	}
 	return spent(t);
@@ -93,7 +81,7 @@ int work_got(struct pt_regs *regs)
 	thread = this_thread();
 	if (thread && is_work(item)) {
 		thread->work = item;
-		note(EVENT_WORK_GOT, 0, item, t.start);
+		note(EVENT_WORK_GOT, 0, item, 0, t.start);
 	}
 	return spent(t);
 }

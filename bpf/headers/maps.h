@@ -285,4 +285,24 @@ static __always_inline bool stale(struct target *c, u64 context)
 		return (u32)*task == (u32)bpf_get_current_pid_tgid();
 	return user_u64(*task + c->task_context) != context;
 }
+
+/* What the thread acts in; 0 where that is not known, or holds what it was made for no more. */
+static __always_inline u64 acting_context(struct target *c, struct thread *t)
+{
+	u64 context = current_context(c, t);
+
+	return context == 1 || stale(c, context) ? 0 : context;
+}
+
+static __always_inline void note(u8 type, u64 context, u64 other, u8 flags, u64 now)
+{
+	struct event *e = reserve(type, now);
+
+	if (!e)
+		return;
+	e->context = context == 1 ? 0 : context;
+	e->other = other;
+	e->flags = flags;
+	submit(e);
+}
 #endif
