@@ -58,7 +58,7 @@ func TestEveryProgramLoads(t *testing.T) {
 	for name, err := range k.failed {
 		t.Errorf("program %s: %v", name, err)
 	}
-	for _, load := range []func() (*ebpf.CollectionSpec, error){bpf.LoadSocket, bpf.LoadPython, bpf.LoadSched, bpf.LoadGRPC, bpf.LoadTLS, bpf.LoadWork, bpf.LoadProcess} {
+	for _, load := range objects {
 		spec, err := load()
 		if err != nil {
 			t.Fatal(err)
