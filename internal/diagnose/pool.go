@@ -83,21 +83,16 @@ func heldMeanwhile(p *recording.Pool) string {
 }
 
 func waitsOf(p *recording.Pool) []string {
-	var all recording.Dist
-	var acquisitions, waited int64
-	unsure := 0.0
+	var all recording.PoolWait
 	for _, w := range p.Waits {
-		all.Merge(w.Dist)
-		acquisitions += w.Acquisitions
-		waited += w.Waited
-		unsure += w.Unsure
+		all.Add(&w)
 	}
-	if waited == 0 || acquisitions == 0 {
+	if all.Waited == 0 || all.Acquisitions == 0 {
 		return nil
 	}
-	out := []string{fmt.Sprintf("%s of %s acquisitions waited (%s): p50 %s, p95 %s, longest %s.", recording.Number(waited), recording.Number(acquisitions),
-		recording.Share(float64(waited)/float64(acquisitions)), recording.Seconds(all.Quantile(.5)), recording.Seconds(all.Quantile(.95)), recording.Seconds(all.Max))}
-	if share := unsure / max(all.Sum, 1e-9); share >= 0.01 {
+	out := []string{fmt.Sprintf("%s of %s acquisitions waited (%s): p50 %s, p95 %s, longest %s.", recording.Number(all.Waited), recording.Number(all.Acquisitions),
+		recording.Share(float64(all.Waited)/float64(all.Acquisitions)), recording.Seconds(all.Quantile(.5)), recording.Seconds(all.Quantile(.95)), recording.Seconds(all.Max))}
+	if share := all.UnsureShare(); share > 0 {
 		out = append(out, fmt.Sprintf("%s of the time waited is unsure: it may have been spent on a lock or semaphore on the way.", recording.Share(share)))
 	}
 	if p.Timeouts > 0 {

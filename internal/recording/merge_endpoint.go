@@ -152,12 +152,7 @@ func mergePool(m *Pool, p Pool, shift float64) {
 		m.Leaks = append(m.Leaks, l)
 	}
 	for _, w := range p.Waits {
-		o := slot(&m.Waits, PoolWait{Endpoint: w.Endpoint}, func(o PoolWait) bool { return o.Endpoint == w.Endpoint })
-		o.Acquisitions += w.Acquisitions
-		o.Waited += w.Waited
-		o.TimedOut += w.TimedOut
-		o.Unsure += w.Unsure
-		o.Merge(w.Dist)
+		slot(&m.Waits, PoolWait{Endpoint: w.Endpoint}, func(o PoolWait) bool { return o.Endpoint == w.Endpoint }).Add(&w)
 	}
 	for _, h := range p.Holders {
 		o := slot(&m.Holders, Holder{Endpoint: h.Endpoint}, func(o Holder) bool { return o.Endpoint == h.Endpoint })

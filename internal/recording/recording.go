@@ -260,9 +260,26 @@ type PoolWait struct {
 	Waited       int64  `json:"waited"`
 	TimedOut     int64  `json:"timed_out,omitempty"` // waits that likely ended without a connection; they are in no other figure here
 	// Unsure are the seconds of the sum that may have been spent on something else, as a lock or semaphore
-	// that was passed on the way, or are those of calls that are linked by order alone.
+	// that was passed on the way.
 	Unsure float64 `json:"unsure,omitempty"`
 	Dist           // per acquisition that waited
+}
+
+// Add adds more acquisitions.
+func (w *PoolWait) Add(o *PoolWait) {
+	w.Acquisitions += o.Acquisitions
+	w.Waited += o.Waited
+	w.TimedOut += o.TimedOut
+	w.Unsure += o.Unsure
+	w.Merge(o.Dist)
+}
+
+// UnsureShare is the unsure part of the time waited, 0 where it is less than 1 % and not worth a word.
+func (w *PoolWait) UnsureShare() float64 {
+	if share := w.Unsure / w.Sum; w.Sum > 0 && share >= 0.01 {
+		return share
+	}
+	return 0
 }
 
 // CreateParts are the parts of making a connection, each where it was seen.
