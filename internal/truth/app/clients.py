@@ -207,8 +207,7 @@ async def aiohttp_client():
         context.start = time.monotonic()
 
     async def unqueued(_, context, __):
-        if record := current.get():
-            record.waits.append((context.start, time.monotonic()))
+        waited(context.start)
 
     trace = aiohttp.TraceConfig()
     trace.on_connection_queued_start.append(queued)
