@@ -69,15 +69,7 @@ func TestBlockedThread(t *testing.T) {
 			p.on(waiter).at(70).answer(5, 70, hit).answer(6, 70, hit).reply(2, ok)
 			slicesByTime(p.events)
 			f, tr := play(t, p)
-			var r *Request
-			for _, x := range f.requests {
-				if x.Endpoint == "GET /a" {
-					r = x
-				}
-			}
-			if r == nil || len(r.Calls) == 0 {
-				t.Fatalf("requests %v", f.requests)
-			}
+			r := f.calling(t, "GET /a")
 			k := r.Calls[0]
 			if k.PoolWaitStart != ms(tt.from) || k.PoolWait != ms(tt.wait) {
 				t.Errorf("waited from %g ms for %g, want from %g for %g; %s", float64(k.PoolWaitStart)/1e6, float64(k.PoolWait)/1e6, tt.from, tt.wait, stages(r))

@@ -57,23 +57,11 @@ func TestCallbackOrTimer(t *testing.T) {
 		"asyncio: more timers follow it, no task": {call(begun().enters(base, 7).enters(base, 6)), false, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := &facts{}
-			tr := newTracker(f, tt.uvloop)
-			for i := range tt.tape.events {
-				tr.Feed(&tt.tape.events[i])
+			f, _ := playOn(t, tt.tape, tt.uvloop)
+			r := f.calling(t, "GET /a")
+			if got := float64(r.Calls[len(r.Calls)-1].PoolWait) / 1e6; got != tt.wait {
+				t.Errorf("waited %g ms, want %g: %s", got, tt.wait, stages(r))
 			}
-			tr.Pass(1 << 62)
-			for _, r := range f.requests {
-				if r.Endpoint != "GET /a" || len(r.Calls) == 0 {
-					continue
-				}
-				whole(t, r)
-				if got := float64(r.Calls[len(r.Calls)-1].PoolWait) / 1e6; got != tt.wait {
-					t.Errorf("waited %g ms, want %g: %s", got, tt.wait, stages(r))
-				}
-				return
-			}
-			t.Fatalf("no request with a call: %v", f.requests)
 		})
 	}
 }

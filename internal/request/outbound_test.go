@@ -238,15 +238,7 @@ func TestPoolWait(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			f, _ := play(t, tt.tape)
-			var r *Request
-			for _, x := range f.requests {
-				if x.Endpoint == "GET /a" {
-					r = x
-				}
-			}
-			if r == nil || len(r.Calls) == 0 {
-				t.Fatalf("requests %v", f.requests)
-			}
+			r := f.calling(t, "GET /a")
 			k := r.Calls[len(r.Calls)-1]
 			if got := float64(k.PoolWait) / 1e6; got != tt.wait || k.PoolWaitStart != ms(tt.from) {
 				t.Errorf("waited %g ms from %g, want %g from %g; %s", got, float64(k.PoolWaitStart)/1e6, tt.wait, tt.from, stages(r))

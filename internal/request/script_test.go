@@ -153,6 +153,20 @@ func (f *facts) Connection(k Connection) { f.connections = append(f.connections,
 func (f *facts) Lag(k Lag)               { f.lags = append(f.lags, k) }
 func (f *facts) Block(k Block)           { f.blocks = append(f.blocks, k) }
 
+// calling is the newest request of an endpoint, which has calls.
+func (f *facts) calling(t *testing.T, endpoint string) (r *Request) {
+	t.Helper()
+	for _, x := range f.requests {
+		if x.Endpoint == endpoint {
+			r = x
+		}
+	}
+	if r == nil || len(r.Calls) == 0 {
+		t.Fatalf("requests %v", f.requests)
+	}
+	return r
+}
+
 func newTracker(f *facts, late bool) *Tracker {
 	return New(Options{
 		Endpoint: func(_ uint32, method, path string) string { return method + " " + path },
@@ -163,8 +177,14 @@ func newTracker(f *facts, late bool) *Tracker {
 // play feeds a tape to a tracker.
 func play(t *testing.T, p *tape) (*facts, *Tracker) {
 	t.Helper()
+	return playOn(t, p, false)
+}
+
+// playOn feeds it to one whose process is uvloop's if late.
+func playOn(t *testing.T, p *tape, late bool) (*facts, *Tracker) {
+	t.Helper()
 	f := &facts{}
-	tr := newTracker(f, false)
+	tr := newTracker(f, late)
 	for i := range p.events {
 		tr.Feed(&p.events[i])
 	}
