@@ -29,6 +29,7 @@ type Kernel struct {
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	failed   map[string]error // programs that could not be loaded
+	multi    bool             // how probes are attached, see haveMulti
 	reader   *ringbuf.Reader
 	trap     traps
 
@@ -53,9 +54,11 @@ var required = []string{"sock_recv", "sock_send", "set_state"}
 
 // Load loads the programs and attaches those that watch the whole host; nothing is reported
 // until Watch names a process. The caller must Close it.
-func Load(log *slog.Logger) (*Kernel, error) {
+func Load(log *slog.Logger) (*Kernel, error) { return loadFor(log, haveMulti()) }
+
+func loadFor(log *slog.Logger, multi bool) (*Kernel, error) {
 	k := &Kernel{
-		log: log, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, failed: map[string]error{},
+		log: log, multi: multi, maps: map[string]*ebpf.Map{}, programs: map[string]*ebpf.Program{}, failed: map[string]error{},
 		processes: map[int]*attachment{}, precision: Full,
 	}
 	for _, load := range objects {
@@ -101,6 +104,7 @@ func (k *Kernel) loadObject(spec *ebpf.CollectionSpec) error {
 		k.maps[name] = made
 	}
 	for name, p := range spec.Programs {
+		k.prepare(p)
 		one := spec.Copy()
 		one.Programs = map[string]*ebpf.ProgramSpec{name: p}
 		one.Variables = nil // they only keep types in the object

@@ -355,6 +355,33 @@ func captured(t *testing.T, what string, e *event.Event, n, limit, tail int) {
 }
 
 // What the peer does after Unwatch is not told; what others do is.
+// Kernels before 6.10 get the other kind of probes; they report the same.
+func TestOldProbes(t *testing.T) {
+	loaded(t)
+	var accepted [2]int
+	for i, multi := range []bool{false, true} {
+		k, err := loadFor(slog.New(slog.DiscardHandler), multi)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range k.failed {
+			t.Errorf("multi %v: program %s: %v", multi, name, err)
+		}
+		p, s := startPeer(t), follow(t, k)
+		p.watch(t, k)
+		for range 3 {
+			p.exchange(t, "read", "write", 10, 10)
+		}
+		waitFor(t, "the last connection to close", func() bool { return s.count(p.pid, event.Send) == 3 })
+		accepted[i] = s.count(p.pid, event.Accept)
+		t.Logf("multi %v: a trap costs %.2f µs", multi, k.Cost().TrapPrice*1e6)
+		t.Cleanup(k.Close)
+	}
+	if accepted != [2]int{3, 3} {
+		t.Errorf("accepted connections: %v", accepted)
+	}
+}
+
 func TestUnwatch(t *testing.T) {
 	k := loaded(t)
 	first, second := startPeer(t), startPeer(t)

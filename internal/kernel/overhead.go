@@ -5,9 +5,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cilium/ebpf/link"
-
 	"github.com/ragscope/ragscope/bpf"
+	"github.com/ragscope/ragscope/internal/target"
 )
 
 // traps is the price of a trap in seconds, measured at start on this machine with an empty
@@ -32,18 +31,14 @@ func (k *Kernel) calibrate() {
 		t.err = k.failed["nothing"]
 		return
 	}
-	exe, err := link.OpenExecutable("/proc/self/exe")
-	if err != nil {
-		t.err = err
-		return
-	}
 	offset, err := fileOffset(trappedAddress())
 	if err != nil {
 		t.err = err
 		return
 	}
 	bare := coldCall()
-	l, err := exe.Uprobe("trapped", k.programs["nothing"], &link.UprobeOptions{Address: offset, PID: os.Getpid()})
+	here := &target.Probe{Name: "trapped", Path: "/proc/self/exe", Offset: offset}
+	l, err := k.attachTrap(os.Getpid(), trapHook{program: "nothing", at: here})
 	if err != nil {
 		t.err = err
 		return

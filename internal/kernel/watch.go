@@ -55,11 +55,13 @@ func (a *attachment) closeTLS() {
 }
 
 func closeHooks(hooks []hook) {
+	var links []link.Link
 	for _, h := range hooks {
 		if h.link != nil {
-			h.link.Close()
+			links = append(links, h.link)
 		}
 	}
+	detach(links)
 }
 
 // state says of each hook why it is not attached, nil where it is; of two places for one hook, one is enough.
@@ -77,16 +79,6 @@ func (a *attachment) state() map[string]error {
 const StandBy = "not part of the current precision"
 
 var errPrecision = errors.New(StandBy)
-
-// trapHook is one probe on a function of the target.
-type trapHook struct {
-	name    string // stable, for metrics
-	program string
-	at      *target.Probe
-	ret     bool
-	steps   []Precision // at which it is attached
-	cookie  uint64
-}
 
 var everywhere = []Precision{Full, Linked, Sockets}
 
@@ -221,46 +213,19 @@ func (k *Kernel) attach(pid int, a *attachment) {
 			a.hooks = append(a.hooks, hook{name: t.name, err: errPrecision})
 		}
 	}
+	var unwanted []link.Link
 	for i, t := range traps {
 		h := &a.hooks[i]
 		wanted := slices.Contains(t.steps, k.precision)
 		switch {
 		case !wanted && h.link != nil:
-			h.link.Close()
+			unwanted = append(unwanted, h.link)
 			h.link, h.err = nil, errPrecision
 		case wanted && errors.Is(h.err, errPrecision):
 			*h = k.hook(pid, t)
 		}
 	}
-}
-
-// hook attaches a probe, and says in the log why it could not.
-func (k *Kernel) hook(pid int, t trapHook) hook {
-	h := hook{name: t.name, err: k.failed[t.program]}
-	if h.err == nil {
-		h.link, h.err = k.attachTrap(pid, t)
-	}
-	if h.err != nil {
-		k.log.Warn("a hook is not attached", "hook", t.name, "pid", pid, "error", h.err)
-	}
-	return h
-}
-
-func (k *Kernel) attachTrap(pid int, t trapHook) (link.Link, error) {
-	exe, err := link.OpenExecutable(t.at.Path)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", t.at.Path, err)
-	}
-	opts := &link.UprobeOptions{Address: t.at.Offset, PID: pid, Cookie: t.cookie}
-	attach := exe.Uprobe
-	if t.ret {
-		attach = exe.Uretprobe
-	}
-	l, err := attach(t.at.Name, k.programs[t.program], opts)
-	if err != nil {
-		return nil, fmt.Errorf("probe %s in %s: %w", t.at.Name, t.at.Path, err)
-	}
-	return l, nil
+	detach(unwanted)
 }
 
 // SetPrecision moves all watched processes to another step. For a moment both ways of seeing a context's birth
