@@ -47,8 +47,8 @@ int BPF_PROG(process_exec, struct task_struct *p)
 {
 	struct target *c = target_of(p->tgid);
 
-	if (c && c->inherited)
-		c->runtime = c->runtime_end = 0;
+	if (c) /* its memory is another's: nothing is read by what was known of it */
+		c->runtime = c->runtime_end = c->uv_handle = c->by_task = 0;
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  *
  *   inet_sock_set_state  SYN_SENT by the target ──► CONN ──► ESTABLISHED: OPENED ──► CLOSE
  *                        ESTABLISHED on a watched port ──► CONN (inbound) ──► CLOSE
+ *                        LISTEN on a watched port ──► LISTEN
  *   sk_data_ready        bytes arrive: remember the first arrival until the next read
  *   sock_recv_length     RECV or FRAMES, with that arrival
  *   sock_send_length     SEND or FRAMES
@@ -235,6 +236,7 @@ static __always_inline int conn_note(struct conn *k, u8 type)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(set_state, struct sock *sk, int old, int new)
 {
+	u16 port = sk->__sk_common.skc_num;
 	struct conn *k;
 
 	if (!is_tcp(sk))
@@ -248,9 +250,12 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 		announce(k, sk, current_context(c, this_thread()), 0, bpf_ktime_get_ns());
 		return 0;
 	}
+	if (new == TCP_LISTEN) {
+		if (bpf_map_lookup_elem(&ports, &port))
+			note(EVENT_LISTEN, 0, 0, 0, bpf_ktime_get_ns());
+		return 0;
+	}
 	if (new == TCP_ESTABLISHED) {
-		u16 port = sk->__sk_common.skc_num;
-
 		k = bpf_sk_storage_get(&conns, sk, 0, 0);
 		if (k)
 			return conn_note(k, EVENT_OPENED);

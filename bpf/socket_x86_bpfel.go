@@ -135,6 +135,7 @@ const (
 	SocketEventTypeEVENT_WORK_PUT   SocketEventType = 18
 	SocketEventTypeEVENT_WORK_GOT   SocketEventType = 19
 	SocketEventTypeEVENT_WORK_DONE  SocketEventType = 20
+	SocketEventTypeEVENT_LISTEN     SocketEventType = 21
 )
 
 type SocketGreeting struct {

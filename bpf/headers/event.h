@@ -25,6 +25,7 @@ enum event_type {
 	EVENT_WORK_PUT, /* work `other` is put in the queue of an executor, in context */
 	EVENT_WORK_GOT, /* a thread takes work `other` out of it */
 	EVENT_WORK_DONE,/* … and is done with it: it asks for more */
+	EVENT_LISTEN,	/* a process listens on a watched port: it begins to serve, or another program does in its place */
 };
 
 enum event_flag {

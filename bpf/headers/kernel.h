@@ -23,7 +23,7 @@ typedef __u64 u64;
 #define EAGAIN 11
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
-enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7 };
+enum { TCP_ESTABLISHED = 1, TCP_SYN_SENT = 2, TCP_CLOSE = 7, TCP_LISTEN = 10 };
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -9,6 +9,11 @@ import (
 
 // push takes an event off the ring buffer.
 func (w *Watcher) push(e *event.Event) {
+	if e.Type == event.Listen { // for us, not for the heart
+		w.fresh.listens.Store(true)
+		w.fresh.call()
+		return
+	}
 	w.mu.Lock()
 	w.sequence.Push(e)
 	w.asked(e)

@@ -3,6 +3,7 @@ package watch
 import (
 	"reflect"
 	"slices"
+	"sync/atomic"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
 	"github.com/ragscope/ragscope/internal/target"
@@ -12,8 +13,17 @@ import (
 // tells that it is there, before the next look through /proc would; and by then it has loaded what it serves
 // with, so that is when it can be inspected for good.
 type fresh struct {
-	wake chan struct{}   // something is to be looked at
-	told map[uint32]bool // processes that have shown a request: true, until they have been inspected
+	wake    chan struct{}   // something is to be looked at
+	told    map[uint32]bool // processes that have shown a request: true, until they have been inspected
+	listens atomic.Bool     // a process has begun to listen on a watched port
+}
+
+// call has somebody look.
+func (f *fresh) call() {
+	select {
+	case f.wake <- struct{}{}:
+	default: // it is awake
+	}
 }
 
 // maxFresh bounds what is remembered of processes that the next look does not find.
@@ -33,10 +43,7 @@ func (w *Watcher) asked(e *event.Event) {
 		return
 	}
 	w.fresh.told[e.PID] = true
-	select {
-	case w.fresh.wake <- struct{}{}:
-	default: // it is awake
-	}
+	w.fresh.call()
 }
 
 // meet looks at workers that have begun to serve. Called by the goroutine that ticks.

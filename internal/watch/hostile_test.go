@@ -377,12 +377,18 @@ func TestHostileExec(t *testing.T) {
 	a := startHostile(t, 1)
 	w := attach(t, a, kernel.Full)
 	for range ofSize(1, 5) {
+		old := program(w.Watcher)
 		if err := a.get("/exec"); err != nil {
 			t.Fatal(err)
 		}
 		again := func() bool { return a.get("/up") == nil }
 		waitUntil(t, "the new program", again)
-		time.Sleep(2*refreshEvery + time.Second) // until the agent has looked
+		began := time.Now()
+		waitUntil(t, "the agent to watch the new program", func() bool {
+			is := program(w.Watcher)
+			return is != 0 && is != old
+		})
+		t.Logf("watched again %v after its first answer", time.Since(began).Round(time.Millisecond))
 		before := w.Recording()
 		for range 50 {
 			if err := a.get("/after"); err != nil {
@@ -393,9 +399,23 @@ func TestHostileExec(t *testing.T) {
 		n, cpu := of(w.Recording(), "GET /after")
 		n0, cpu0 := of(before, "GET /after")
 		if n-n0 != 50 || cpu <= cpu0 {
-			t.Errorf("after exec: %d requests of 50, %g s of CPU", n-n0, cpu-cpu0)
+			t.Errorf("after exec: %d requests of 50, %g s of CPU; losses %v", n-n0, cpu-cpu0, w.losses())
 		}
 	}
+}
+
+// program is what the target's process runs, until it runs another; 0 while it is not attached to.
+func program(w *Watcher) uint64 {
+	entered := func(p recording.Probe) bool { return p.Probe == "context_enter" && p.Attached }
+	if !slices.ContainsFunc(w.kernel.Probes(), entered) {
+		return 0
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.target.Processes) != 1 {
+		return 0
+	}
+	return w.target.Processes[0].Image
 }
 
 func of(rec *recording.Recording, endpoint string) (requests int64, cpu float64) {

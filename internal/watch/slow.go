@@ -53,8 +53,9 @@ const maxMemoryTicks = 6 * 3600
 
 const (
 	tickEvery    = time.Second
-	refreshEvery = 2 * time.Second  // whether workers came or went
-	searchEvery  = 30 * time.Second // a whole search takes 20 ms
+	refreshEvery = 2 * time.Second        // whether workers came or went
+	searchEvery  = 30 * time.Second       // a whole search takes 20 ms
+	listensEvery = 200 * time.Millisecond // … because something listens: a program that dies of its start may do so for ever
 	backendEvery = 5 * time.Second
 	recentFor    = 30 * time.Second
 )
@@ -69,13 +70,18 @@ func (w *Watcher) tick(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-w.fresh.wake:
+			if time.Since(looked) >= listensEvery && w.fresh.listens.Swap(false) {
+				looked = time.Now()
+				w.refresh()
+			}
 			w.meet()
 			continue
 		case <-t.C:
 		}
-		if time.Since(looked) >= refreshEvery {
+		listens := w.fresh.listens.Swap(false)
+		if listens || time.Since(looked) >= refreshEvery {
 			looked = time.Now()
-			if w.target.Changed() || time.Since(searched) >= searchEvery {
+			if listens || w.target.Changed() || time.Since(searched) >= searchEvery {
 				searched = looked
 				w.refresh()
 			} else {

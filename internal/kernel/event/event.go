@@ -38,6 +38,7 @@ const (
 	WorkPut   = Type(bpf.SocketEventTypeEVENT_WORK_PUT)
 	WorkGot   = Type(bpf.SocketEventTypeEVENT_WORK_GOT)
 	WorkDone  = Type(bpf.SocketEventTypeEVENT_WORK_DONE)
+	Listen    = Type(bpf.SocketEventTypeEVENT_LISTEN)
 )
 
 // Flags qualify a type; the same bit means different things for different types.
