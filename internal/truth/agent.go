@@ -23,6 +23,7 @@ type AgentSettings struct {
 	CPUHz     int              `json:"cpu_hz"`     // as --cpu-hz; 0: no stacks
 	Precision kernel.Precision `json:"precision"`  // to start with
 	Requests  string           `json:"requests"`   // as --requests; "": none
+	Events    string           `json:"events"`     // where all that the agent is told is kept; "": nowhere
 	Recording string           `json:"recording"`  // where the recording goes at the end
 	NoMetrics bool             `json:"no_metrics"` // without what /metrics shows
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/recording"
 )
 
 // callers is one row of outgoing calls: app/clients.py with one client, under a closed load.
@@ -122,8 +123,45 @@ func (c callers) paths() []string {
 	return out
 }
 
+// sight is what was sent, known and seen in one run of a row.
+type sight struct {
+	peer, python string
+	sent         []Sent
+	seen         []Seen
+	rec          *recording.Recording
+	truth        callersTruth
+}
+
+// callersTruth is what the wire and the application know of a run, by which the agent is judged.
+type callersTruth struct {
+	Begin   float64       `json:"begin"` // of the requests, on CLOCK_MONOTONIC
+	Crossed []Crossing    `json:"crossed"`
+	Known   []callerKnows `json:"known"`
+}
+
 // run measures the row.
 func (c callers) run(ctx context.Context, dir string) (*Row, error) {
+	o, err := c.observe(ctx, dir, "")
+	if err != nil {
+		return nil, err
+	}
+	r := &Row{
+		Name: c.name(), Kind: "client", Server: "uvicorn, " + cmp.Or(c.loop, "uvloop"), Client: c.client, Peer: o.peer,
+		Concurrency: c.concurrency, Load: fmt.Sprintf("%d at once, pool %d, every pattern in turn", c.concurrency, c.pool),
+		Versions: pythonVersions(o.python, "fastapi", "uvicorn", "uvloop", "redis", "httpx", "aiohttp", "urllib3", "requests", "neo4j", "grpcio", "qdrant-client", "openai", "ollama"),
+	}
+	r.Finish(o.rec)
+	j := newJudge(&o.truth, r.Requests(o.sent, o.seen))
+	r.Calls = j.calls()
+	j.late(r.Calls, o.rec)
+	r.Wait = j.waits(c)
+	r.Note = j.remarks(r)
+	return r, nil
+}
+
+// observe runs the application under its load and the agent. events is where the agent keeps all that it is
+// told, "" for nowhere.
+func (c callers) observe(ctx context.Context, dir, events string) (*sight, error) {
 	s := NewStand(dir)
 	defer s.Close()
 	peer, words, stop, err := s.peer(c)
@@ -149,36 +187,24 @@ func (c callers) run(ctx context.Context, dir string) (*Row, error) {
 		send("before-x", 4*c.concurrency)
 	}
 	lines := filepath.Join(dir, "requests.jsonl")
-	a, err := s.StartAgent(AgentSettings{Target: address, Precision: c.precision, Requests: lines})
+	a, err := s.StartAgent(AgentSettings{Target: address, Precision: c.precision, Requests: lines, Events: events})
 	if err != nil {
 		return nil, err
 	}
-	begin := monotonic()
-	sent := send("row", c.requests)
-	rec, err := a.Finish()
-	if err != nil {
+	o := &sight{peer: words, python: python}
+	o.truth.Begin = monotonic()
+	o.sent = send("row", c.requests)
+	if o.rec, err = a.Finish(); err != nil {
 		return nil, err
 	}
-	known, err := readLines[callerKnows](filepath.Join(dir, "truth.jsonl"))
-	if err != nil {
+	o.truth.Crossed = relay.Crossed()
+	if o.truth.Known, err = readLines[callerKnows](filepath.Join(dir, "truth.jsonl")); err != nil {
 		return nil, fmt.Errorf("read the truth: %w", err)
 	}
-	seen, err := readLines[Seen](lines)
-	if err != nil {
+	if o.seen, err = readLines[Seen](lines); err != nil {
 		return nil, fmt.Errorf("read what the agent saw: %w", err)
 	}
-	r := &Row{
-		Name: c.name(), Kind: "client", Server: "uvicorn, " + cmp.Or(c.loop, "uvloop"), Client: c.client, Peer: words,
-		Concurrency: c.concurrency, Load: fmt.Sprintf("%d at once, pool %d, every pattern in turn", c.concurrency, c.pool),
-		Versions: pythonVersions(python, "fastapi", "uvicorn", "uvloop", "redis", "httpx", "aiohttp", "urllib3", "requests", "neo4j", "grpcio", "qdrant-client", "openai", "ollama"),
-	}
-	r.Finish(rec)
-	j := newJudge(relay.Crossed(), begin, r.Requests(sent, seen))
-	r.Calls = j.calls()
-	j.late(r.Calls, rec)
-	r.Wait = j.waits(c, known)
-	r.Note = j.remarks(r)
-	return r, nil
+	return o, nil
 }
 
 // startCallers starts app/clients.py and waits until it answers.

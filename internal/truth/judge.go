@@ -22,8 +22,7 @@ type callerKnows struct {
 // is the one whose token crossed last before its answer came (one request at a time), or that of its stream
 // (HTTP/2). So neither the agent's links nor its order of calls is believed.
 type judge struct {
-	crossed  []Crossing
-	begin    float64
+	*callersTruth
 	lines    map[string]*Seen
 	found    []*foundCall // by crossing; nil: the agent lists no such call
 	bare     int          // listed calls without a token
@@ -38,8 +37,8 @@ type foundCall struct {
 	owner string // number of the request that it is listed under
 }
 
-func newJudge(crossed []Crossing, begin float64, lines map[string]*Seen) *judge {
-	j := &judge{crossed: crossed, begin: begin, lines: lines, found: make([]*foundCall, len(crossed)), unlinked: map[string]int{}, lateBy: map[string]int{}, falseBy: map[string]int{}, missedBy: map[string]int{}}
+func newJudge(truth *callersTruth, lines map[string]*Seen) *judge {
+	j := &judge{callersTruth: truth, lines: lines, found: make([]*foundCall, len(truth.Crossed)), unlinked: map[string]int{}, lateBy: map[string]int{}, falseBy: map[string]int{}, missedBy: map[string]int{}}
 	by := map[int][]*foundCall{} // all by the port of the application's end
 	for id, l := range lines {
 		for i := range l.Calls {
@@ -48,7 +47,7 @@ func newJudge(crossed []Crossing, begin float64, lines map[string]*Seen) *judge 
 		}
 	}
 	on := map[int][]int{}
-	for i, c := range crossed {
+	for i, c := range truth.Crossed {
 		on[c.Port] = append(on[c.Port], i)
 	}
 	for port, calls := range by {
@@ -65,7 +64,7 @@ func (c *foundCall) at() float64 { return cmp.Or(c.FirstArrived, c.LastRead) }
 func (j *judge) assign(calls []*foundCall, crossings []int) {
 	streams := map[uint32]int{}
 	for _, i := range crossings {
-		if s := j.crossed[i].Stream; s != 0 {
+		if s := j.Crossed[i].Stream; s != 0 {
 			streams[s] = i
 		}
 	}
@@ -75,7 +74,7 @@ func (j *judge) assign(calls []*foundCall, crossings []int) {
 		if c.Stream != 0 {
 			i, ok = streams[c.Stream]
 		} else {
-			for next < len(crossings) && j.crossed[crossings[next]].Time <= c.at() {
+			for next < len(crossings) && j.Crossed[crossings[next]].Time <= c.at() {
 				next++
 			}
 			if ok = next > 0; ok {
@@ -93,9 +92,9 @@ func (j *judge) assign(calls []*foundCall, crossings []int) {
 // calls counts what was made while a request was under way.
 func (j *judge) calls() *CallFigures {
 	f := &CallFigures{ByBasis: map[string]int{}, Bare: j.bare}
-	for i := range j.crossed {
-		x, found := &j.crossed[i], j.found[i]
-		if x.Time < j.begin {
+	for i := range j.Crossed {
+		x, found := &j.Crossed[i], j.found[i]
+		if x.Time < j.Begin {
 			continue
 		}
 		if x.Owner == "x" {
@@ -146,15 +145,15 @@ func (j *judge) late(f *CallFigures, rec *recording.Recording) {
 
 // waits compares each request's wait for a connection, or for a stream, after the first ones, for
 // which connections are made.
-func (j *judge) waits(c callers, known []callerKnows) *WaitFigures {
+func (j *judge) waits(c callers) *WaitFigures {
 	crossed := map[string]float64{}
-	for _, x := range j.crossed {
+	for _, x := range j.Crossed {
 		crossed["tk"+x.Owner+"n"+x.Call+"z"] = x.Time
 	}
 	w := &WaitFigures{}
 	var errors []float64
-	for i := range known {
-		k := &known[i]
+	for i := range j.Known {
+		k := &j.Known[i]
 		l := j.lines[k.ID]
 		if l == nil || slices.Contains([]string{"GET /outlives", "GET /background"}, l.Endpoint) || len(k.ID) < 4 || isEarly(k.ID, 3*c.concurrency) {
 			continue

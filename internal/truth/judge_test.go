@@ -15,7 +15,7 @@ func TestJudgeSingleCalls(t *testing.T) {
 			{LocalPort: 40000 + i, Sent: at, FirstArrived: at + 0.0065, LastRead: at + 0.007, Basis: "context"},
 		}}
 	}
-	j := newJudge(crossed, 0, lines)
+	j := newJudge(&callersTruth{Crossed: crossed}, lines)
 	if f := j.calls(); f.Linked != calls || f.Wrong > 0 || f.Bare > 0 {
 		t.Errorf("%+v", *f)
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -39,21 +40,9 @@ func serve(config string, out *json.Encoder) error {
 	if err := json.Unmarshal([]byte(config), &set); err != nil {
 		return fmt.Errorf("%s: %w", agentEnv, err)
 	}
-	opts := watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	var err error
-	if opts.Selector, err = target.ParseSelector(set.Target); err != nil {
+	opts, flush, err := options(&set)
+	if err != nil {
 		return err
-	}
-	if set.Requests != "" {
-		f, err := os.Create(set.Requests)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		opts.Requests = f
-	}
-	if !set.NoMetrics {
-		opts.Metrics = metrics.New()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -87,13 +76,39 @@ func serve(config string, out *json.Encoder) error {
 	if err := <-running; err != nil {
 		return err
 	}
-	if err := w.FlushRequests(); err != nil {
+	if err := errors.Join(w.FlushRequests(), flush()); err != nil {
 		return err
 	}
 	if err := recording.Write(set.Recording, rec); err != nil {
 		return err
 	}
 	return out.Encode(status(w, 0))
+}
+
+// options are those of the agent; flush writes the rest of what it is told. Files end with the process.
+func options(set *AgentSettings) (opts watch.Options, flush func() error, err error) {
+	opts = watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	flush = func() error { return nil }
+	if opts.Selector, err = target.ParseSelector(set.Target); err != nil {
+		return opts, flush, err
+	}
+	if set.Requests != "" {
+		if opts.Requests, err = os.Create(set.Requests); err != nil {
+			return opts, flush, err
+		}
+	}
+	if set.Events != "" {
+		f, err := os.Create(set.Events)
+		if err != nil {
+			return opts, flush, err
+		}
+		events := bufio.NewWriterSize(f, 1<<20)
+		opts.Events, flush = events, events.Flush
+	}
+	if !set.NoMetrics {
+		opts.Metrics = metrics.New()
+	}
+	return opts, flush, nil
 }
 
 // obey carries out commands until one says quit, or nobody is there to give any.
