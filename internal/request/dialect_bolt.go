@@ -12,6 +12,7 @@ type boltDialect struct {
 	server  *bolt.Server
 	begun   []begun
 	answers []answer
+	due     int // answers that are to come
 }
 
 func newBoltDialect() *boltDialect {
@@ -21,7 +22,7 @@ func newBoltDialect() *boltDialect {
 func (d *boltDialect) system() string { return "neo4j" }
 func (d *boltDialect) lost() int      { return d.client.Lost() + d.server.Lost() }
 func (d *boltDialect) miss()          { d.client.Miss(); d.server.Miss() }
-func (d *boltDialect) forget()        {}
+func (d *boltDialect) forget()        { d.due = 0 }
 
 func (d *boltDialect) sent(p protocol.Piece) []begun {
 	d.begun = d.begun[:0]
@@ -31,6 +32,7 @@ func (d *boltDialect) sent(p protocol.Piece) []begun {
 		if n == 0 {
 			continue
 		}
+		d.due += n
 		first, query := neo4j.Handshake(m), m.Kind == "RUN"
 		if k := len(d.begun); k > 0 && d.begun[k-1].handshake == first {
 			b := &d.begun[k-1]
@@ -56,6 +58,9 @@ func (d *boltDialect) received(p protocol.Piece) []answer {
 		if neo4j.Closes(m) {
 			d.answers = append(d.answers, answer{err: neo4j.Error(m)})
 		}
+	}
+	if d.due = max(0, d.due-len(d.answers)); d.due == 0 {
+		d.server.Excuse() // what was passed over were records: all answers are there
 	}
 	return d.answers
 }

@@ -99,6 +99,12 @@ func TestOutbound(t *testing.T) {
 		"bolt: telemetry before a query, and more records asked for": {
 			answered(asked().known(5, 7687).at(3).ask(5, "\x00\x03\xb1\x54\x01\x00\x00"+run+pull).at(4).answer(5, 3.5, success+success+record+success).at(5).ask(5, pull).at(6).answer(5, 5.5, record+success)),
 			[]string{"neo4j MATCH 3..3.5", "neo4j PULL 5..5.5"}, ""},
+		"bolt: records that are not captured between those that are": {
+			answered(asked().known(5, 7687).at(3).ask(5, run+pull).at(4).answer(5, 3.5, success+strings.Repeat(record, 300)+success)),
+			[]string{"neo4j MATCH 3..3.5"}, ""},
+		"bolt: an answer among what is not captured": {
+			answered(asked().known(5, 7687).at(3).ask(5, run+pull+run+pull).at(4).answer(5, 3.5, success+strings.Repeat(record, 200)+success+success+strings.Repeat(record, 100)+success).at(6).close(5)),
+			[]string{"neo4j MATCH 3..3.5"}, "message boundary lost"},
 		"bolt: a failure": {
 			answered(asked().known(5, 7687).at(3).ask(5, run+pull).at(4).answer(5, 3.5, failure+"\x00\x02\xb0\x7e\x00\x00")),
 			[]string{"neo4j MATCH 3..3.5 error SyntaxError"}, "*"},

@@ -20,11 +20,21 @@ type framer struct {
 	holes  bool
 	losses int
 	lost   bool
+	over   bool // in this transfer messages were passed over, and the last ones found at its end
 }
 
 // Lost counts how often the stream had to look for a message's beginning, joining in the middle
 // of a message included.
 func (f *framer) Lost() int { return f.losses }
+
+// Excuse takes back the loss of this transfer, if it has only passed over messages and shows its last ones: for
+// who knows that none of those between was of interest.
+func (f *framer) Excuse() {
+	if f.over {
+		f.losses--
+		f.over = false
+	}
+}
 
 func (f *framer) lose() {
 	f.lost = true
@@ -136,9 +146,10 @@ func (f *framer) fits(b []byte) bool {
 // feed takes the next transfer.
 func (f *framer) feed(p protocol.Piece, message func([]byte)) {
 	head := p.Head
-	if f.lost {
+	if f.over = false; f.lost {
 		f.lost = !f.begins(head)
 	}
+	before := f.losses
 	f.visible(head, message)
 	gap := p.Gap()
 	if gap > 0 {
@@ -151,7 +162,7 @@ func (f *framer) feed(p protocol.Piece, message func([]byte)) {
 			last = p.Head
 		}
 		if last = f.run(last); last != nil {
-			f.lost = false
+			f.lost, f.over = false, f.losses == before+1
 			f.visible(last, message)
 		}
 	}
