@@ -226,7 +226,7 @@ func (t *Tracker) onInboundSend(e *event.Event) {
 			l.answer(m, e)
 			ended = false
 		}
-		if m.End {
+		if m.End && l.First != 0 { // else of a response whose request was not seen
 			t.split(th, e.Time)
 			if !m.Before {
 				l.sent(e)
