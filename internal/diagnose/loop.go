@@ -29,6 +29,9 @@ func loopFacts(rec *recording.Recording) (out []string) {
 		if b.Asleep > 0 {
 			text += fmt.Sprintf("; %s of it asleep in a call", recording.Seconds(b.Asleep))
 		}
+		if b.Queued > 0 {
+			text += fmt.Sprintf("; %s of it without a CPU", recording.Seconds(b.Queued))
+		}
 		out = append(out, text+".")
 	}
 	return out
@@ -51,6 +54,9 @@ func loopAdvice(rec *recording.Recording) string {
 		return ""
 	}
 	b := worstBlocks(rec.EventLoop)[0]
+	if b.Queued > b.Seconds/2 {
+		return "For most of its longest turns the event loop could run and had no CPU: give the host more CPUs, or take other work off it. Meanwhile no other request of that worker moved."
+	}
 	if b.Asleep > b.Seconds/2 {
 		return fmt.Sprintf("%s calls something that sleeps on the event loop: await an asynchronous client instead, or run it in a thread (asyncio.to_thread). While it sleeps no other request of that worker moves.", blamed(b))
 	}

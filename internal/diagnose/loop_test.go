@@ -24,4 +24,6 @@ func TestEventLoopEvidence(t *testing.T) {
 	says(t, found, KindEventLoop, held, "rank (api/search.py) held the event loop 1 time", "rank (api/search.py) computes on the event loop")
 	says(t, Rank(recorded("receive_queue")), KindEventLoop, "The event loop is busy with Python code")
 	says(t, Rank(recorded("receive_queue", recording.LoopBlock{Count: 1, Seconds: 1, Longest: 1})), KindEventLoop, "Code of no request held the event loop")
+	starved := recording.LoopBlock{Count: 1, Seconds: 1, Longest: 1, Queued: .9}
+	says(t, Rank(recorded("receive_queue", starved)), KindEventLoop, "900 ms of it without a CPU", "the event loop could run and had no CPU")
 }

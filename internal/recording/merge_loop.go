@@ -15,6 +15,7 @@ func (r *Recording) addEventLoop(p *EventLoop) {
 		o.Count += b.Count
 		o.Seconds += b.Seconds
 		o.Asleep += b.Asleep
+		o.Queued += b.Queued
 		o.Longest = max(o.Longest, b.Longest)
 	}
 }

@@ -354,11 +354,23 @@ type EventLoop struct {
 // LoopBlock sums up turns of an event loop of more than 50 ms: meanwhile it did nothing else.
 type LoopBlock struct {
 	Endpoint string  `json:"endpoint"` // whose code ran for most of it; "": nobody's, or not known
-	Function string  `json:"function"` // that held it up, "search (api/routes.py)"; "": no stack was sampled
+	Function string  `json:"function"` // that held it up, "search (api/routes.py)"; "": no stack was sampled, see Culprit
 	Count    int64   `json:"count"`
 	Seconds  float64 `json:"seconds"`
 	Longest  float64 `json:"longest"` // seconds
 	Asleep   float64 `json:"asleep"`  // seconds in calls that sleep: a blocking client, time.sleep, a file
+	Queued   float64 `json:"queued"`  // seconds in which it could run and had no CPU
+}
+
+// Culprit says in words what held the loop up.
+func (b *LoopBlock) Culprit() string {
+	switch {
+	case b.Function != "":
+		return b.Function
+	case b.Queued > b.Seconds/2:
+		return "nothing of its own: it waited for a CPU"
+	}
+	return "no stack was sampled"
 }
 
 // Memory is the target's memory over time, all its processes added up.

@@ -25,13 +25,13 @@ func (b *builder) eventLoop(s *Section) {
 		s.text("Nothing held the loop for more than 50 ms.")
 		return
 	}
-	t := &Table{Caption: "What held the event loop for more than 50 ms", Columns: columns("Function,Endpoint", "Times,In all,Longest,Asleep in a call"),
-		Note: "Meanwhile no other request of that worker moved. Function: the application's innermost one in most of the stacks sampled meanwhile. Asleep: a blocking client, time.sleep, a file."}
+	t := &Table{Caption: "What held the event loop for more than 50 ms", Columns: columns("Function,Endpoint", "Times,In all,Longest,Asleep in a call,Without a CPU"),
+		Note: "Meanwhile no other request of that worker moved. Function: the application's innermost one in most of the stacks sampled meanwhile. Asleep: a blocking client, time.sleep, a file. Without a CPU: it could run, and others had the CPUs."}
 	blocks := slices.Clone(l.Blocks)
 	slices.SortStableFunc(blocks, func(a, b recording.LoopBlock) int { return cmp.Compare(b.Seconds, a.Seconds) })
 	for _, k := range blocks[:min(maxBlocks, len(blocks))] {
-		t.row(plain(cmp.Or(k.Function, "no stack was sampled"), cmp.Or(k.Endpoint, "–"), recording.Number(k.Count),
-			recording.Seconds(k.Seconds), recording.Seconds(k.Longest), recording.Seconds(k.Asleep))...)
+		t.row(plain(k.Culprit(), cmp.Or(k.Endpoint, "–"), recording.Number(k.Count),
+			recording.Seconds(k.Seconds), recording.Seconds(k.Longest), recording.Seconds(k.Asleep), recording.Seconds(k.Queued))...)
 	}
 	s.table(t)
 }

@@ -62,7 +62,7 @@ func (d *draws) recording() *recording.Recording {
 		Scenario: &recording.Scenario{Name: d.name, Rate: d.rate, RunTime: float64(d.seconds), Host: "http://127.0.0.1:8000", ScheduleLagP99: .0004, CPUBusyRatio: math.Min(.97, d.rate/28), LoaderCPURatio: .05},
 		EventLoop: &recording.EventLoop{Blocks: []recording.LoopBlock{
 			{Endpoint: "POST /api/v1/chat", Function: "build_prompt (api/prompt.py)", Count: 7, Seconds: .49, Longest: .081},
-			{Endpoint: "POST /api/v1/retrieval/search", Function: "read_stopwords (api/text.py)", Count: 2, Seconds: .24, Longest: .13, Asleep: .22},
+			{Endpoint: "POST /api/v1/retrieval/search", Function: "read_stopwords (api/text.py)", Count: 2, Seconds: .24, Longest: .13, Asleep: .22, Queued: .01},
 		}},
 		Losses:   []recording.Loss{{Source: "ring buffer", Reason: "full", Count: 0}, {Source: "http2", Reason: "joined mid-connection", Count: 3}},
 		Probes:   []recording.Probe{{Probe: "sock_send_length", Attached: true}, {Probe: "sock_recv_length", Attached: true}, {Probe: "PyContext_Enter", Reason: "its entry cannot be emulated on this build"}},

@@ -46,6 +46,7 @@ type Block struct {
 	Start, End int64
 	Endpoint   string // whose contexts ran for most of it; "": nobody's, or not known
 	Asleep     int64  // ns of it in a call that sleeps
+	Queued     int64  // ns of it in which the thread could run and had no CPU
 }
 
 // turns follows the event loop of a thread.
@@ -54,6 +55,7 @@ type turns struct {
 	told   bool  // each call of epoll is told
 	start  int64 // of the current turn; 0: not known
 	asleep int64 // of it
+	queued int64 // of it
 	due    int64 // of the next timer; 0: none was
 }
 
@@ -91,8 +93,26 @@ func (t *Tracker) read(th *thread, e *event.Event) {
 	}
 }
 
+// off notes that the thread was off its CPU, for another reason than epoll.
+func (l *turns) off(e *event.Event) {
+	if e.Arrive < l.start {
+		return
+	}
+	woken := int64(e.Other)
+	switch {
+	case e.Has(event.Preempted):
+		woken = e.Arrive
+	case woken < e.Arrive || woken > e.Time: // not told
+		woken = e.Time
+	}
+	l.queued += e.Time - woken
+	if !e.Has(event.Preempted) && !e.Has(event.GIL) {
+		l.asleep += woken - e.Arrive
+	}
+}
+
 func (l *turns) begin(at int64) {
-	l.start, l.asleep = at, 0
+	l.start, l.asleep, l.queued = at, 0, 0
 	if l.due <= at {
 		l.due = at - at%LagEvery + LagEvery
 	}
@@ -111,7 +131,7 @@ func (t *Tracker) turned(th *thread, tid uint32, at int64) {
 	}
 	if at-l.start >= BlockFrom {
 		t.sink.Block(Block{
-			PID: th.pid, TID: tid, Start: l.start, End: at, Asleep: l.asleep, Endpoint: th.history.most(l.start, at),
+			PID: th.pid, TID: tid, Start: l.start, End: at, Asleep: l.asleep, Queued: l.queued, Endpoint: th.history.most(l.start, at),
 		})
 	}
 	l.begin(at)

@@ -225,9 +225,7 @@ func (t *Tracker) onSwitch(e *event.Event) {
 		now.slept = true
 		return
 	}
-	if why&(event.Preempted|event.GIL) == 0 && e.Arrive >= th.turns.start {
-		th.turns.asleep += e.Time - e.Arrive
-	}
+	th.turns.off(e)
 	th.held(e)
 	if th.current == nil {
 		return

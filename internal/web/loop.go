@@ -19,8 +19,8 @@ func loopOf(l *recording.EventLoop) loop {
 	blocks := append([]recording.LoopBlock(nil), l.Blocks...)
 	sort.SliceStable(blocks, func(i, j int) bool { return blocks[i].Seconds > blocks[j].Seconds })
 	for _, b := range blocks[:min(maxBlocks, len(blocks))] {
-		v.Blocks = append(v.Blocks, block{cmp.Or(b.Function, "no stack was sampled"), cmp.Or(b.Endpoint, "–"), count(b.Count),
-			seconds(b.Seconds), seconds(b.Longest), seconds(b.Asleep)})
+		v.Blocks = append(v.Blocks, block{b.Culprit(), cmp.Or(b.Endpoint, "–"), count(b.Count),
+			seconds(b.Seconds), seconds(b.Longest), seconds(b.Asleep), seconds(b.Queued)})
 	}
 	return v
 }

@@ -70,7 +70,7 @@ type loop struct {
 	Blocks                    []block
 }
 
-type block struct{ Function, Endpoint, Count, Seconds, Longest, Asleep string }
+type block struct{ Function, Endpoint, Count, Seconds, Longest, Asleep, Queued string }
 
 type memory struct {
 	RSS, VMS, Heap, Threads, Growth, Verdict, Tone string

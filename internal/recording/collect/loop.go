@@ -35,7 +35,7 @@ func (c *Collector) Block(b request.Block, function string) {
 	}
 	seconds := float64(b.End-b.Start) / 1e9
 	c.loop.add(recording.LoopBlock{
-		Endpoint: b.Endpoint, Function: function, Count: 1, Seconds: seconds, Longest: seconds, Asleep: float64(b.Asleep) / 1e9,
+		Endpoint: b.Endpoint, Function: function, Count: 1, Seconds: seconds, Longest: seconds, Asleep: float64(b.Asleep) / 1e9, Queued: float64(b.Queued) / 1e9,
 	})
 }
 
@@ -54,6 +54,7 @@ func (l *loop) add(b recording.LoopBlock) {
 	sum.Count += b.Count
 	sum.Seconds += b.Seconds
 	sum.Asleep += b.Asleep
+	sum.Queued += b.Queued
 	sum.Longest = max(sum.Longest, b.Longest)
 }
 

@@ -71,7 +71,7 @@ func TestForwardDelay(t *testing.T) {
 	if m.ForwardDelay.Count != 2 || !near(m.ForwardDelay.Sum, .003) || !near(m.Generating, .25) {
 		t.Errorf("%+v", m)
 	}
-	merged, err := recording.Merge(&recording.Recording{Endpoints: before.Endpoints, EventLoop: &recording.EventLoop{Blocks: []recording.LoopBlock{{Function: "f", Count: 1, Seconds: 1, Longest: 1}}}},
+	merged, err := recording.Merge(&recording.Recording{Endpoints: before.Endpoints, EventLoop: &recording.EventLoop{Blocks: []recording.LoopBlock{{Function: "f", Count: 1, Seconds: 1, Longest: 1, Queued: .5}}}},
 		&recording.Recording{Endpoints: fill(c, 3).Endpoints, EventLoop: &recording.EventLoop{Blocks: []recording.LoopBlock{{Function: "f", Count: 2, Seconds: 3, Longest: 2, Asleep: 1}}}})
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +79,7 @@ func TestForwardDelay(t *testing.T) {
 	if m := merged.Endpoints[0].LLM; m.ForwardDelay.Count != 6 || !near(m.Generating, .75) {
 		t.Errorf("merged: %+v", m)
 	}
-	if b := merged.EventLoop.Blocks; len(b) != 1 || b[0] != (recording.LoopBlock{Function: "f", Count: 3, Seconds: 4, Longest: 2, Asleep: 1}) {
+	if b := merged.EventLoop.Blocks; len(b) != 1 || b[0] != (recording.LoopBlock{Function: "f", Count: 3, Seconds: 4, Longest: 2, Asleep: 1, Queued: .5}) {
 		t.Errorf("merged: %+v", b)
 	}
 }
