@@ -79,10 +79,11 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 // A thread may have taken a connection that lies idle on the wire, and not come to send for want of the GIL.
 const starved = 50_000_000 // ns
 
-// idleSince returns the other connections that were free during the whole supposed wait.
+// idleSince returns the other connections that were free during the whole supposed wait. The read that brings one to
+// rest is what shows the loop that a step has ended: one that rests from the wait's begin on came after it.
 func (p *connections) idleSince(c *outbound, from int64) (idle []*outbound) {
 	for _, o := range p.byID {
-		if o != c && o.shaken && !o.leaked && len(o.pending) == 0 && o.rests != 0 && o.onThread == c.onThread && (o.rests <= from && !c.onThread || o.rests <= from-starved) {
+		if o != c && o.shaken && !o.leaked && len(o.pending) == 0 && o.rests != 0 && o.onThread == c.onThread && (o.rests < from && !c.onThread || o.rests <= from-starved) {
 			idle = append(idle, o)
 		}
 	}
