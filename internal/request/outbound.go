@@ -39,6 +39,7 @@ type exchange struct {
 	call    *Call
 	live    *live // nil: an orphan
 	node    *node
+	apart   bool  // made while calls were not linked
 	paused  bool  // its context stood still while its connection was given back
 	answers int   // still to come
 	from    int64 // since when the answer, or more of it, is awaited
@@ -218,7 +219,7 @@ func (t *Tracker) start(c *outbound, e *event.Event, p protocol.Piece, b *begun)
 	}
 	th := t.thread(e)
 	n, l, basis := t.caller(th, e)
-	x.node, x.live = n, l
+	x.node, x.live, x.apart = n, l, t.step == Apart
 	x.call = &Call{
 		Peer: c.peer, Operation: b.operation, Connection: c.id, LocalPort: e.LPort, PID: e.PID, Basis: basis,
 		Intent: e.Time, Sent: e.Time,
@@ -435,6 +436,8 @@ func (t *Tracker) complete(x *exchange) {
 		if !l.answered {
 			return
 		}
+	} else if x.apart {
+		t.lose("heart", "call not linked: made at the precision sockets")
 	} else {
 		t.orphans++
 	}

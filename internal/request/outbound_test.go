@@ -374,3 +374,19 @@ func TestMidwayHTTPOnAnyPort(t *testing.T) {
 		}
 	}
 }
+
+// A call made while calls are not linked is not one that belongs to no request.
+func TestCallsApart(t *testing.T) {
+	f := &facts{}
+	tr := newTracker(f, false)
+	p := newTape().at(0.1).loop().known(2, 6379).midway(1).at(2).in(1, 2, get("/a")).ask(2, command("GET", "k")).at(3).answer(2, 3, hit).reply(1, ok).
+		at(5).in(1, 5, get("/a")).ask(2, command("GET", "k")).at(6).answer(2, 6, hit).reply(1, ok)
+	tr.Turn(Apart, ms(1))
+	tr.Turn(Followed, ms(4))
+	for i := range p.events {
+		tr.Feed(&p.events[i])
+	}
+	if len(f.requests) != 2 || loss(tr, "call not linked: made at the precision sockets") != 1 || tr.Orphans() != 1 {
+		t.Errorf("%d requests, losses %v, %d orphans", len(f.requests), tr.Losses(), tr.Orphans())
+	}
+}

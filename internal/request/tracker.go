@@ -288,7 +288,7 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 // Active returns how many requests are under way, by endpoint.
 func (t *Tracker) Active() map[string]int64 { return t.counts }
 
-// Orphans returns how many finished calls belonged to no request.
+// Orphans returns how many finished calls belonged to no request, though calls were linked when they were made.
 func (t *Tracker) Orphans() uint64 { return t.orphans }
 
 func (t *Tracker) lose(source, reason string) { t.loseN(source, reason, 1) }
