@@ -16,6 +16,8 @@ type price struct {
 	ticks   uint64
 	due     uint64  // ticks until it begins again
 	seconds float64 // a sample
+	counted uint64  // ticks that are in spent
+	spent   float64 // seconds
 }
 
 const (
@@ -38,6 +40,16 @@ func (p *price) see(ticks uint64, ran float64, begin func() (io.Closer, error)) 
 		p.end()
 		p.due = ticks + pricedEvery
 	}
+}
+
+// total is what all samples took: each counts at the price that held when it was counted, the first ones at the
+// first price.
+func (p *price) total(ticks uint64) float64 {
+	if p.seconds > 0 && ticks > p.counted {
+		p.spent += p.seconds * float64(ticks-p.counted)
+		p.counted = ticks
+	}
+	return p.spent
 }
 
 func (p *price) end() {
@@ -64,5 +76,5 @@ func (s *Sampler) RunSeconds() float64 {
 	}
 	ticks := s.entry.entered()
 	s.price.see(ticks, stats.Runtime.Seconds()+s.entry.asleep.ran(), keepRunTimes)
-	return s.price.seconds * float64(ticks)
+	return s.price.total(ticks)
 }

@@ -69,7 +69,7 @@ func TestBench(t *testing.T) {
 		return err
 	})
 	b.part("agent", func() (err error) {
-		r.Itself, err = MeasureItself(t.Context(), b.dir, 15*time.Second, []Workload{workloads[0], workloads[4]}, b.progress)
+		r.Itself, err = MeasureItself(t.Context(), b.dir, 60*time.Second, []Workload{workloads[0], workloads[4]}, b.progress)
 		return err
 	})
 	if err := writeResults(r, *benchOut); err != nil {

@@ -31,6 +31,24 @@ type Governed struct {
 	Sent      int64              `json:"requests_sent"`
 	Losses    []recording.Loss   `json:"losses"`
 	CoresUsed float64            `json:"agent_cores"`
+	Seconds   float64            `json:"seconds"` // of the run
+	Off       [2]float64         `json:"off"`     // seconds of the target's CPU a request without an agent, before and after
+	On        float64            `json:"on"`      // … with it
+}
+
+// added is the share of CPU that the agent adds to the target, as measured.
+func (g *Governed) added() float64 { return ratio(g.On, (g.Off[0]+g.Off[1])/2) - 1 }
+
+// perRequest drives a target for d and returns what it answered, and the CPU that each answer took it.
+func perRequest(ctx context.Context, t *Target, load Workload, d time.Duration) (Window, float64, error) {
+	c, err := Dial(t.Address, load.Conns, 0, load.Wires(t.Address)...)
+	if err != nil {
+		return Window{}, 0, err
+	}
+	defer c.Close()
+	cpu := cpuSeconds(t.PID)
+	w, err := c.Run(ctx, d)
+	return w, ratio(cpuSeconds(t.PID)-cpu, float64(w.Requests)), err
 }
 
 // MeasureItself measures the agent.
@@ -55,6 +73,10 @@ func (out *Itself) measure(ctx context.Context, dir string, busy time.Duration, 
 	defer s.Close()
 	t, err := s.StartTarget(load.Settings)
 	if err != nil {
+		return err
+	}
+	g := Governed{Workload: load.Name}
+	if _, g.Off[0], err = perRequest(ctx, t, load, busy/4); err != nil {
 		return err
 	}
 	idle := func(hz int, budget float64) (*Agent, float64, error) {
@@ -86,13 +108,8 @@ func (out *Itself) measure(ctx context.Context, dir string, busy time.Duration, 
 	if out.RSSIdle, _, err = rssBytes(a.PID); err != nil {
 		return err
 	}
-	c, err := Dial(t.Address, load.Conns, 0, load.Wires(t.Address)...)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	cpu := cpuSeconds(a.PID)
-	w, err := c.Run(ctx, busy)
+	w, on, err := perRequest(ctx, t, load, busy)
 	if err != nil {
 		return err
 	}
@@ -104,7 +121,11 @@ func (out *Itself) measure(ctx context.Context, dir string, busy time.Duration, 
 	if err != nil {
 		return err
 	}
-	g := Governed{Workload: load.Name, Rate: w.Rate(), Precision: rec.Overhead.PrecisionMode, Overhead: rec.Overhead, Sent: int64(w.Requests), Losses: rec.Losses, CoresUsed: used}
+	if _, g.Off[1], err = perRequest(ctx, t, load, busy/4); err != nil {
+		return err
+	}
+	g.Rate, g.Seconds, g.Sent, g.On, g.CoresUsed = w.Rate(), w.Seconds, int64(w.Requests), on, used
+	g.Precision, g.Overhead, g.Losses = rec.Overhead.PrecisionMode, rec.Overhead, rec.Losses
 	for _, e := range rec.Endpoints {
 		g.Seen += e.Requests
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sort"
 	"strings"
+
+	"github.com/ragscope/ragscope/internal/kernel"
 )
 
 // WriteMarkdown writes the results as a page.
@@ -165,13 +167,18 @@ func (r *Results) itself(p *page) {
 	p.row("from its start to every hook attached", fmt.Sprintf("%.2f s", a.Startup))
 	p.row("… until stacks are sampled too", fmt.Sprintf("%.2f s", a.WithStacks))
 	p.line("\nWith the default budget of 2 %% at full speed:\n")
-	p.table("workload", "requests/s", "precision at the end", "the agent says it adds, % of the target's CPU", "agent, cores", "seen / sent", "losses")
+	p.table("workload", "for", "requests/s", "full for, % of the time", "target CPU, µs a request: off, on, off", "added, %", "the agent says, %", "agent, cores", "seen / sent", "losses")
 	for _, g := range a.Governed {
 		lost := map[string]uint64{}
 		for _, l := range g.Losses {
 			lost[l.Source+": "+l.Reason] = l.Count
 		}
-		p.row(g.Workload, fmt.Sprintf("%.0f", g.Rate), g.Precision, fmt.Sprintf("%.1f", g.Overhead.TargetRatio*100), fmt.Sprintf("%.2f", g.CoresUsed), fmt.Sprintf("%d / %d", g.Seen, g.Sent), strings.TrimLeft(lossText(lost), ",; "))
+		full := 0.0
+		if g.Precision == kernel.Full.String() {
+			full = g.Overhead.PrecisionShare
+		}
+		p.row(g.Workload, fmt.Sprintf("%.0f s", g.Seconds), fmt.Sprintf("%.0f", g.Rate), fmt.Sprintf("%.0f", 100*full), fmt.Sprintf("%.1f, %.1f, %.1f", 1e6*g.Off[0], 1e6*g.On, 1e6*g.Off[1]),
+			fmt.Sprintf("%+.1f", 100*g.added()), fmt.Sprintf("%.1f", g.Overhead.TargetRatio*100), fmt.Sprintf("%.2f", g.CoresUsed), fmt.Sprintf("%d / %d", g.Seen, g.Sent), strings.TrimLeft(lossText(lost), ",; "))
 	}
 }
 

@@ -51,6 +51,11 @@ func (g *governor) next(at kernel.Precision, hooks, used, seconds float64) kerne
 	return at
 }
 
+// hopeless says whether the cheapest step has been above the budget for long enough.
+func (g *governor) hopeless() bool {
+	return g.budget > 0 && g.tried[kernel.Sockets] == 0 && g.over >= overFor
+}
+
 func (g *governor) learn(at kernel.Precision, share float64) {
 	for p := range g.tried {
 		if g.tried[p]++; g.tried[p] > knownFor {

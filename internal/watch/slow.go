@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -245,12 +246,17 @@ func (w *Watcher) govern(before, r readings) {
 	if seconds <= 0 {
 		return
 	}
-	spent := r.cost.Programs + r.cost.Traps - before.cost.Programs - before.cost.Traps
+	spent := r.spent() - before.spent()
 	at := w.kernel.Precision()
 	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds)
 	if to > w.opts.Precision && !w.warned {
 		w.warned = true
 		w.log.Warn("watching everything all the time would cost more than the overhead budget: everything is watched for a part of the time", "budget", w.opts.Budget)
+	}
+	if w.precision.hopeless() && !w.hopeless {
+		w.hopeless = true
+		w.log.Warn("even the cheapest precision costs more than the overhead budget: it stays, so that every request is seen", "budget", w.opts.Budget,
+			"costs", fmt.Sprintf("%.1f %% of the target's CPU", 100*w.precision.price[kernel.Sockets]))
 	}
 	switch ending := !w.ending.IsZero(); {
 	case at == kernel.Full && to != at && !ending:
@@ -265,6 +271,9 @@ func (w *Watcher) govern(before, r readings) {
 		w.SetPrecision(to)
 	}
 }
+
+// spent is what watching took from the target until then, in CPU seconds.
+func (r *readings) spent() float64 { return r.cost.Programs + r.cost.Traps + r.stacks }
 
 // endWithin is how long the end of the followed requests is waited for. Were they cut off with the stretch, the
 // longest would be missing among the followed.

@@ -80,6 +80,7 @@ type Watcher struct {
 	notes     []recording.NotMeasured
 	precision governor
 	warned    bool      // that the budget does not allow the precision asked for; the ticker's
+	hopeless  bool      // that it does not even allow the cheapest
 	ending    time.Time // since when no more requests are followed; zero: they are, or full precision is not there; the ticker's
 	lost      error     // why the target is not there now
 	away      away
