@@ -14,6 +14,7 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 			k.Connect, k.Intent = at-begin, begin
 			if l != nil {
 				l.add(connect, begin, at, c.peer.System, nil)
+				t.waitedForRoom(c, x, th, begin)
 			}
 		}
 	case l != nil && l.Followed && c.freeSince != 0 && c.lastUser != x.node && len(c.pending) == 1:

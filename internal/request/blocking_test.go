@@ -60,6 +60,12 @@ func TestBlockedThread(t *testing.T) {
 		"it is woken by one that has given nothing": {twoHave().sleeps(waiter, 3, own).gives().wakes(waiter, 3, 14.1, 15, own, other).calls(waiter, 15.1, 5), 0, 0},
 		"the giver worked in between":               {twoHave().sleeps(waiter, 3, own).on(giver).at(4).answer(5, 3.5, hit).wakes(waiter, 3, 14.1, 15, own, giver).calls(waiter, 15.1, 5), 0, 0},
 		"it sleeps in a call that is no lock":       {twoHave().sleeps(waiter, 3, 0).gives().on(waiter).at(15).off(3, 14.1, 0).calls(waiter, 15.1, 5), 0, 0},
+		"one is closed, and it makes another": {twoHave().sleeps(waiter, 3, own).gives().close(5).wakes(waiter, 3, 14.1, 15, own, giver).
+			on(waiter).at(15.1).dial(7, 6379).at(15.5).ask(7, command("GET", "k")).at(60).answer(7, 60, hit), 3, 12},
+		"it makes one more than there ever were": {twoHave().sleeps(waiter, 3, own).gives().wakes(waiter, 3, 14.1, 15, own, giver).
+			on(waiter).at(15.1).dial(7, 6379).at(15.5).ask(7, command("GET", "k")).at(60).answer(7, 60, hit), 0, 0},
+		"it makes another after a sleep that no pool ended": {twoHave().sleeps(waiter, 3, own).gives().close(5).wakes(waiter, 3, 30, 31, own, other).
+			on(waiter).at(31.1).dial(7, 6379).at(31.5).ask(7, command("GET", "k")).at(60).answer(7, 60, hit), 0, 0},
 		"a connection lies idle": {twoHave().on(other).at(2.1).answer(6, 2.1, hit).reply(3, ok).sleeps(waiter, 60, own).on(giver).at(64).answer(5, 64, hit).
 			wakes(waiter, 60, 64.1, 65, own, giver).calls(waiter, 65.1, 5), 0, 0},
 	}

@@ -20,7 +20,9 @@ type connections struct {
 
 	users    map[string]int // calls that are out, by endpoint
 	fillers  []filler
-	grown    int // connections ever opened
+	grown    int             // connections ever opened
+	most     int             // open at a time
+	left     ring.Ring[left] // connections that had carried calls and were closed
 	leaked   int
 	mistaken bool // a connection that was said to be leaked was used again
 }
@@ -44,6 +46,8 @@ func (t *Tracker) connectionsOf(c *outbound) *connections { return t.pools[poolK
 
 func (p *connections) add(c *outbound) {
 	p.byID[c.id] = c
+	c.extends = len(p.byID) > p.most
+	p.most = max(p.most, len(p.byID))
 	p.opened = max(p.opened, c.made.dialed)
 	p.grown++ // it was not at its limit
 }

@@ -32,6 +32,7 @@ type outbound struct {
 	rests     int64 // since when it surely lies in its pool; 0: who read the answer may have it still
 	lastUser  *node
 	onThread  bool // its user is a worker thread, not an event loop
+	extends   bool // with it the pool was larger than ever
 }
 
 // An exchange is one call on a connection, or one step of its handshake (call is nil).
@@ -137,17 +138,21 @@ func (t *Tracker) addOutbound(c *outbound) {
 // leavePool takes c out of its pool.
 func (t *Tracker) leavePool(c *outbound, at int64) {
 	p := t.connectionsOf(c)
+	if c.shaken {
+		p.left.Push(left{at, len(p.byID) == p.most}, keptLeft)
+	}
 	delete(p.byID, c.id)
 	if c.leaked {
 		p.leaked--
 	}
 	switch {
-	case len(p.byID) == 0:
-		delete(t.pools, p.key)
 	case c.taken:
 		p.gave(c, at)
 	case c.shaken:
 		p.lay(c, at)
+	}
+	if len(p.byID) == 0 {
+		t.emptied(p)
 	}
 }
 

@@ -75,6 +75,7 @@ type Tracker struct {
 	in       map[uint64]*inbound
 	out      map[uint64]*outbound
 	pools    map[poolKey]*connections
+	empty    []poolKey        // pools that had no connection at some time, the oldest first
 	grpc     map[uint32]*stub // by pid
 	secured  map[uint64]*secured
 	readable map[whose]bool     // a TLS connection of theirs was read
@@ -278,6 +279,11 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 		if th.pid == pid {
 			t.opened(th)
 			delete(t.threads, tid)
+		}
+	}
+	for k := range t.pools {
+		if k.pid == pid {
+			delete(t.pools, k)
 		}
 	}
 	delete(t.grpc, pid)
