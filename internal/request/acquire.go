@@ -56,18 +56,26 @@ func (c *outbound) madeFor(x *exchange) bool {
 func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 	k, l := x.call, x.live
 	p := t.connectionsOf(c)
-	if idle := p.idleSince(c, w.from); len(idle) > 0 {
+	idle := p.idleSince(c, w.from)
+	rested := p.restedWithin(c, th, w.sure, w.to)
+	switch free := len(idle) > 0 || rested; {
+	case free && len(w.again) >= herd:
+		p.herds++
+		w.sure = w.to
+	case free && (len(w.again) > 0 || p.herds >= herd):
+		w.sure = w.to
+	case len(idle) > 0:
 		t.passOver(p, idle, l, w.to)
 		return
-	}
-	if p.restedWithin(c, th, w.sure, w.to) {
-		return // whoever waits for a connection takes one that is free
-	}
-	for _, again := range w.again { // it waited for something else while one was free
-		if !p.restedWithin(c, th, w.from, w.sure) {
-			break
+	case rested: // whoever waits for a connection takes one that is free
+		return
+	case len(w.again) < herd:
+		for _, again := range w.again { // it waited for something else while one was free
+			if !p.restedWithin(c, th, w.from, w.sure) {
+				break
+			}
+			w.from = again
 		}
-		w.from = again
 	}
 	t.leftUnread(p, w.from, l)
 	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from
@@ -79,6 +87,12 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 
 // A thread may have taken a connection that lies idle on the wire, and not come to send for want of the GIL.
 const starved = 50_000_000 // ns
+
+// A client may promise the connection that comes back to all who wait: they are woken, one has it, and the others go on
+// waiting, while another connection lies idle for as long as nobody happens to ask for one (httpcore does so). Who was
+// woken this often before it had a connection was woken for connections, for a lock is got when one is woken for
+// it; and where that was seen this often, an idle connection says nothing. Such waits are unsure.
+const herd = 3
 
 // idleSince returns the other connections that were free during the whole supposed wait. The read that brings one to
 // rest is what shows the loop that a step has ended: one that rests from the wait's begin on came after it.

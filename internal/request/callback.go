@@ -24,7 +24,7 @@ func (t *Tracker) called(th *thread, n *node, outer uint64) bool {
 	return false
 }
 
-const maxFirsts = 64 // of a turn; what later ones are stays unknown
+const maxFirsts = 4096 // of a turn; what later ones are stays unknown
 
 // noTimer notes that what runs now was not called by a timer: neither was what ran before it in this turn.
 func (th *thread) noTimer() {

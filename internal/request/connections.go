@@ -20,6 +20,7 @@ type connections struct {
 
 	users    map[string]int // calls that are out, by endpoint
 	fillers  []filler
+	herds    int             // waits of those who were woken in vain while a connection was idle
 	grown    int             // connections ever opened
 	most     int             // open at a time
 	left     ring.Ring[left] // connections that had carried calls and were closed

@@ -268,3 +268,25 @@ func TestWorkerServesOneAfterTheOther(t *testing.T) {
 		}
 	}
 }
+
+// Connection 6 lies idle all the while that a request waits and takes 5 then. Who was woken in vain waited for the
+// pool all the same, though that is unsure; who was not, waited for something else; nor is the pool's one leaked.
+func TestHerd(t *testing.T) {
+	for _, tt := range []struct {
+		vain int
+		wait float64
+	}{{0, 0}, {3, 32}} {
+		p := used(5, 6).asks(100, 1, "/a", 5).comes(101, 2, "/w").turn(101.3)
+		at := 110.0
+		for range tt.vain { // the answer comes, both are woken, the other one is faster
+			p.ends(at, 1, 5).asks(at+1, 1, "/a", 5).turn(at + 2).enter(43).turn(at + 2.1)
+			at += 5
+		}
+		p.ends(at, 1, 5).turn(at+8).enter(43).ask(5, command("GET", "k")).turn(at+9).ends(at+10, 2, 5)
+		f, _ := play(t, p)
+		k := f.calling(t, "GET /w").Calls[0]
+		if wait := float64(k.PoolWait) / 1e6; wait < tt.wait-.5 || wait > tt.wait+.5 || k.PoolWaitUnsure != k.PoolWait || count(f, Leaked) > 0 {
+			t.Errorf("woken in vain %d times: waited %g ms, %g of it unsure, want %g", tt.vain, wait, float64(k.PoolWaitUnsure)/1e6, tt.wait)
+		}
+	}
+}
