@@ -14,27 +14,33 @@ type governor struct {
 	price [kernel.Sockets + 1]float64 // share of the target's CPU that each step last took, 0: not known
 	tried [kernel.Sockets + 1]int     // seconds since it was known
 	over  int                         // seconds in a row that a resting step was above the budget
+	spent float64                     // CPU seconds that the hooks took in all
+	own   float64                     // … and that the target took without them
 }
 
 const (
-	stretch   = 2       // seconds of the dearest step at least
+	stretch   = 3       // seconds of the dearest step at least: in the last one the requests that began before end
 	savings   = 10      // seconds of budget are saved up at most, or what one stretch takes
 	overFor   = 5       // seconds: shorter peaks are start-ups
 	knownFor  = 10 * 60 // seconds until a price is forgotten, as the load may have changed
 	idleBelow = 0.01    // cores: the share of an idle target says nothing
 )
 
-// next judges one second at a step: what the hooks took and what the target used, in CPU seconds.
+// next judges one second at a step: what the hooks took and what the target used, with them, in CPU seconds. The budget
+// is a share of what the target would have used without, as the overhead of a recording is.
 func (g *governor) next(at kernel.Precision, hooks, used, seconds float64) kernel.Precision {
+	own := max(used-hooks, used/10) // the two are not read in one instant, and the first is partly sampled
+	g.spent, g.own = g.spent+hooks, g.own+own
 	if g.budget <= 0 || used/seconds < idleBelow {
 		return at
 	}
-	allowed := g.budget * used
-	g.learn(at, hooks/used)
-	overdraft := max(0, (g.price[g.most]-g.budget)*used/seconds*stretch)
+	allowed := g.budget * own
+	g.learn(at, hooks/own)
+	excess := max(0, (g.price[g.most]-g.budget)*own/seconds) // of a second at the dearest step
+	overdraft := excess * stretch
 	g.saved = min(g.saved+allowed-hooks, max(savings*allowed/seconds, overdraft))
 	if at == g.most {
-		if g.saved >= 0 || at == kernel.Sockets {
+		if g.saved >= 2*excess || at == kernel.Sockets { // the next second and the one in which it ends
 			return at
 		}
 		return g.resting()
@@ -54,6 +60,14 @@ func (g *governor) next(at kernel.Precision, hooks, used, seconds float64) kerne
 // hopeless says whether the cheapest step has been above the budget for long enough.
 func (g *governor) hopeless() bool {
 	return g.budget > 0 && g.tried[kernel.Sockets] == 0 && g.over >= overFor
+}
+
+// average is the share of CPU that the hooks added to the target since it is watched.
+func (g *governor) average() float64 {
+	if g.own <= 0 {
+		return 0
+	}
+	return g.spent / g.own
 }
 
 func (g *governor) learn(at kernel.Precision, share float64) {

@@ -63,3 +63,43 @@ func TestGovernorFollowsTheLoad(t *testing.T) {
 		t.Errorf("cheap again and held %v", held)
 	}
 }
+
+// TestGovernorKeepsTheAverage counts a step as the watcher does: it is left a second after it was judged too dear, when
+// the requests that began in it have ended. The one thing that must be paid in advance is the trial that tells what
+// the dearest step costs: the average is inside the budget once that is repaid, and from then on at every instant.
+func TestGovernorKeepsTheAverage(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		prices [3]float64 // added to a core of the target's own
+		repaid int        // seconds
+		least  int        // seconds of full in an hour
+	}{
+		{"a service that calls others", [3]float64{.06, .012, .008}, 15, 500},
+		{"a health check", [3]float64{.30, .10, .015}, 200, 40},
+		{"links fit and leave little", [3]float64{.15, .0155, .005}, 100, 90},
+		{"the dearest step hardly fits", [3]float64{.021, .01, .005}, 5, 3000},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := &governor{budget: .02, most: kernel.Full}
+			at, wanted := g.most, g.most
+			full := 0
+			for second := 1; second <= 3600; second++ {
+				hooks := tt.prices[at]
+				if at == kernel.Full {
+					full++
+				}
+				to := g.next(at, hooks, 1+hooks, 1)
+				if at != kernel.Full || to == at || wanted == to {
+					at = to
+				}
+				wanted = to
+				if second >= tt.repaid && g.average() > 1.01*g.budget {
+					t.Fatalf("%.2f %% on average after %d s, %.0f %% allowed", 100*g.average(), second, 100*g.budget)
+				}
+			}
+			if full < tt.least {
+				t.Errorf("full for %d of 3600 s, at least %d expected", full, tt.least)
+			}
+		})
+	}
+}

@@ -269,6 +269,7 @@ func (w *Watcher) govern(before, r readings) {
 	default:
 		w.ending = time.Time{}
 		w.SetPrecision(to)
+		w.log.Debug("precision", "step", to.String(), "cost of the step before", recording.Share(w.precision.price[at]), "average", recording.Share(w.precision.average()))
 	}
 }
 
@@ -302,7 +303,6 @@ func (w *Watcher) SetPrecision(to kernel.Precision) {
 		w.kernel.SetPrecision(to)
 		w.turn(follows[to])
 	}
-	w.log.Debug("precision", "step", to.String())
 }
 
 // follows says what the heart can tell at each precision.
