@@ -65,3 +65,36 @@ func TestCallbackOrTimer(t *testing.T) {
 		})
 	}
 }
+
+// A context is woken again and again before it calls, by what rounds say: a callback, or what may be a timer. Callbacks
+// tell that it waited, also where some of its sleeps may have been ended by a timer.
+func TestWokenAgainAndAgain(t *testing.T) {
+	const base = 90
+	for rounds, wait := range map[string]float64{"cccc": 40, "ctcc": 40, "ctc": 10, "cctcc": 50, "tttt": 0, "ccct": 40, "tttc": 10} {
+		p := newTape().at(0.1).loop().midway(9).midway(1).known(5, 6379)
+		p.enter(20).in(9, 0.1, get("/b")).copied(30)
+		p.at(0.5).enter(30).ask(5, command("GET", "z")).loop().at(0.6).slept(0.5).enter(4).answer(5, 0.6, hit)
+		p.at(1.5).enter(30).ask(5, command("BLPOP", "x", "1")).at(1.6).loop()
+		p.at(2).slept(1.6).enter(2).in(1, 2, get("/a")).copied(3).at(2).enter(3)
+		at := 2.0
+		for i, by := range rounds {
+			woken := uint64(100 + i)
+			p.copied(woken).at(at + .1).loopFrom(base)
+			if i == len(rounds)-1 {
+				p.at(at+9).slept(at+.1).enters(base, 4).answer(5, at+9, "*-1\r\n").enters(base, 30).at(at + 9.1).loopFrom(base)
+			}
+			at += 10
+			p.at(at-.5).loopFrom(base).at(at-.4).enters(base, woken)
+			if by == 'c' {
+				p.enters(base, 30)
+			}
+			p.at(at-.1).loopFrom(base).at(at).enters(base, 3)
+		}
+		p.ask(5, command("GET", "k")).loop().at(at+1).slept(at).enter(4).answer(5, at+1, hit).enter(3).reply(1, ok)
+		f, _ := play(t, p)
+		k := f.calling(t, "GET /a").Calls[0]
+		if got := float64(k.PoolWait) / 1e6; got < wait-.5 || got > wait+.5 {
+			t.Errorf("%s: waited %g ms from %g, want %g", rounds, got, float64(k.PoolWaitStart)/1e6, wait)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package request
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -72,7 +73,7 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 	if freed < want {
 		return stretch{}
 	}
-	var span []int64 // the begins of the run of suspensions under way
+	var waits suspensions
 	var last run
 	for i, r := range runs {
 		if i == 0 {
@@ -80,19 +81,58 @@ func suspendedOver(n *node, freed, until int64, left *int) stretch {
 			continue
 		}
 		gap := r.start > last.end && last.end >= want
-		switch {
-		case gap && elsewhere(r, last):
-			span = span[:0]
-		case gap && r.turn-last.endsIn <= 1 && r.slept < last.end: // it yielded: its turn came with the loop's next one
-		case gap:
-			span = append(span, last.end)
-			if span[0] <= freed && freed <= r.start {
-				return stretch{from: span[0], sure: last.end, to: goesOn(runs[i:]), again: span[1:]}
+		if gap && waits.ended(last, r) {
+			if w := waits.over(freed, last.end, r.start); w.from != 0 {
+				w.to = goesOn(runs[i:])
+				w.sure = min(w.sure, w.to)
+				return w
 			}
 		}
 		if r.end > last.end || !last.loop && r.node == n && last.end-r.end <= leaves {
 			last = r
 		}
+	}
+	return stretch{}
+}
+
+// suspensions follow one another, each ended by something else than a timer or a thread.
+type suspensions struct {
+	begins []int64 // of those that are sure
+	all    []int64 // of those as well that a timer may have ended
+	called int     // how often a callback ended one, surely
+}
+
+// ended takes the suspension between two runs. It returns false where that is none.
+func (s *suspensions) ended(last, r run) bool {
+	switch {
+	case !r.loop || !last.loop:
+		*s = suspensions{}
+		return false
+	case elsewhere(r, last):
+		s.begins, s.all = nil, append(s.all, last.end)
+		return true
+	case r.turn-last.endsIn <= 1 && r.slept < last.end: // it yielded, its turn came with the loop's next one; or was woken in vain at once
+		return len(s.all) > 0
+	}
+	if r.first {
+		s.called++
+	}
+	s.begins, s.all = append(s.begins, last.end), append(s.all, last.end)
+	return true
+}
+
+// over returns the stretch of those that hold a moment, the last of which began and ended at two times. What a timer
+// may have ended is among them for a context that callbacks wake again and again: it does not sleep.
+func (s *suspensions) over(freed, began, ended int64) stretch {
+	switch {
+	case s.called >= herd && s.all[0] <= freed && freed <= ended:
+		w := stretch{from: s.all[0], sure: began, again: s.all[1:]}
+		if len(s.begins) == 0 {
+			w.sure = math.MaxInt64
+		}
+		return w
+	case len(s.begins) > 0 && s.begins[0] <= freed && freed <= ended:
+		return stretch{from: s.begins[0], sure: began, again: s.begins[1:]}
 	}
 	return stretch{}
 }
