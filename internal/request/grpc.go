@@ -120,7 +120,7 @@ func cString(b []byte) string {
 func (t *Tracker) onGRPCStart(e *event.Event) {
 	s := t.stubAt(e.PID, e.Time)
 	n := t.actor(e)
-	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len, open: s.open}
+	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len, open: s.open + len(s.started)}
 	if i := s.wishOf(n); i >= 0 {
 		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
 		s.wishes = slices.Delete(s.wishes, i, i+1)
@@ -412,6 +412,9 @@ func (l *seenLimit) grow(open int) {
 func (l *seenLimit) judge(open int, wait int64, ended bool) bool {
 	if l.most == 0 || open < l.most {
 		return false
+	}
+	if wait >= minStreamWait && wait < clearlyWaiting {
+		return false // it says nothing for either
 	}
 	l.starts++
 	if wait < clearlyWaiting || !ended {

@@ -10,10 +10,11 @@ func TestSeenLimit(t *testing.T) {
 		waits []int64 // of calls that start while `most` streams are open, ns; negative: nothing ended meanwhile
 		want  int     // of them, claimed as waits for a stream
 	}{
-		"a limit":                           {[]int64{8 * ms, 9 * ms, 7 * ms, 20 * ms, 11 * ms, 6 * ms, 9 * ms}, 2},
-		"no limit, now and then a late hop": {[]int64{0, 2 * ms, 0, 0, 0, 3 * ms, 0, 0, 2 * ms, 0, 0, 2 * ms, 0, 0, 2 * ms, 0, 4 * ms, 0}, 0},
-		"late, but nothing had ended":       {[]int64{-8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms}, 0},
-		"too few to tell":                   {[]int64{8 * ms, 8 * ms, 8 * ms, 8 * ms, 8 * ms}, 0},
+		"a limit":                              {[]int64{8 * ms, 9 * ms, 7 * ms, 20 * ms, 11 * ms, 6 * ms, 9 * ms}, 2},
+		"a limit, and waits too short to tell": {[]int64{8 * ms, ms / 2, 9 * ms, ms / 2, 7 * ms, ms / 2, 20 * ms, 11 * ms, ms / 2, 6 * ms, 9 * ms}, 2},
+		"no limit, now and then a late hop":    {[]int64{0, 2 * ms, 0, 0, 0, 3 * ms, 0, 0, 2 * ms, 0, 0, 2 * ms, 0, 0, 2 * ms, 0, 4 * ms, 0}, 0},
+		"late, but nothing had ended":          {[]int64{-8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms, -8 * ms}, 0},
+		"too few to tell":                      {[]int64{8 * ms, 8 * ms, 8 * ms, 8 * ms, 8 * ms}, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
