@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/recording"
@@ -117,9 +118,12 @@ func markdownTable(w io.Writer, t *Table) {
 	}
 }
 
+// opens is what begins a tag; a "<" before a space is one that is read.
+var opens = regexp.MustCompile(`<([A-Za-z/!?])`)
+
 // prose keeps foreign text from becoming markup.
 func prose(s string) string {
-	return strings.NewReplacer("\n", " ", "<", "&lt;").Replace(s)
+	return opens.ReplaceAllString(strings.ReplaceAll(s, "\n", " "), "&lt;$1")
 }
 
 // cell keeps a text inside its field.

@@ -36,7 +36,7 @@ func scenarioSentence(r *recording.Recording) string {
 	if c := r.Scenario; c != nil {
 		text = fmt.Sprintf("%s for %s: %s requests, %s, %s failed.", sentence(loadModel(c)), recording.Seconds(r.Window.Seconds), recording.Number(c.Requests), recording.Rate(c.RequestsPerSec), recording.Number(c.Failures))
 		if c.Invalid != "" {
-			text += " Not a valid measurement of this load: " + c.Invalid
+			text += " Not a valid measurement of this load: " + c.Invalid + "."
 		}
 	}
 	if e := latencyTrend(r); e == nil {
