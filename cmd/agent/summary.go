@@ -61,7 +61,7 @@ func summary(out io.Writer, r *recording.Recording) {
 // price says what watching cost. Its figures are read once a second: a recording that ends
 // before has none.
 func price(o recording.Overhead) string {
-	target := fmt.Sprintf("cost to the target %.2f %% of its CPU, %.1f µs a request", 100*o.TargetRatio, 1e6*o.SecondsPerRequest)
+	target := fmt.Sprintf("cost to the target on average %.2f %% of its CPU, %.1f µs a request", 100*o.TargetRatio, 1e6*o.SecondsPerRequest)
 	if why, not := strings.CutPrefix(o.Basis, "not measured: "); not {
 		target = "cost to the target not measured: " + why
 	}

@@ -16,7 +16,7 @@ func TestSummaryOfThePrice(t *testing.T) {
 	}{
 		"measured": {
 			recording.Overhead{PrecisionMode: "linked", TargetRatio: .0125, SecondsPerRequest: 42e-6, AgentCPURatio: .03, AgentRSSBytes: 90 << 20, Basis: "run time of the BPF programs"},
-			"precision linked; cost to the target 1.25 % of its CPU, 42.0 µs a request; agent 3.0 % of a core, 90 MB",
+			"precision linked; cost to the target on average 1.25 % of its CPU, 42.0 µs a request; agent 3.0 % of a core, 90 MB",
 		},
 		"no price of traps": {
 			recording.Overhead{PrecisionMode: "full", AgentCPURatio: .03, AgentRSSBytes: 90 << 20, Basis: "not measured: BPF statistics are off"},

@@ -116,7 +116,7 @@ func (b *builder) qualityFacts() []Fact {
 	}
 	price := missing
 	if o.Basis != "" || o.TargetRatio > 0 {
-		price = fmt.Sprintf("%s of its CPU, %s a request%s", recording.Share(o.TargetRatio), recording.Seconds(o.SecondsPerRequest), suffix(" — ", o.Basis))
+		price = fmt.Sprintf("%s of its CPU on average, %s a request%s", recording.Share(o.TargetRatio), recording.Seconds(o.SecondsPerRequest), suffix(" — ", o.Basis))
 	}
 	agent := missing
 	if o.AgentRSSBytes > 0 {
