@@ -38,6 +38,9 @@ func lazily(o *prometheus.Observer, v *prometheus.HistogramVec, value float64, l
 func (m *Metrics) observeCall(e *endpointState, c *request.Call) {
 	h := m.call(e, c)
 	h.wait.Observe(seconds(c.PoolWait))
+	if c.PoolWaitUnsure > 0 {
+		m.unsure.WithLabelValues(e.service.name, systemLabel(c.Peer.System), m.peers.name(c.Peer), e.route).Add(seconds(c.PoolWaitUnsure))
+	}
 	if c.Connect > 0 {
 		lazily(&h.create, m.create, seconds(c.Connect), h.poolLabels)
 	}

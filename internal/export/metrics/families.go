@@ -99,6 +99,8 @@ var (
 	poolWait = histogram("db_client_connection_wait_time_seconds",
 		"How long calls waited for a connection of the pool; calls that did not wait count as zero.",
 		dbBuckets, service, dbSystem, poolName, route)
+	poolUnsure = counter("ragscope_pool_wait_unsure_seconds_total",
+		"Seconds of the waits for a connection that may have been spent on something else, as a lock or semaphore on the way.", service, dbSystem, poolName, route)
 	poolUse = histogram("db_client_connection_use_time_seconds",
 		"How long calls had a connection in use, from the send to the last byte read. A lower bound where code keeps a connection between calls.",
 		dbBuckets, service, dbSystem, poolName, route)

@@ -19,6 +19,7 @@ type Metrics struct {
 	llm, llmFirst, llmChunk, llmTokens      *prometheus.HistogramVec
 	llmForward                              *prometheus.HistogramVec
 	cpu, allocated, cache, loss, blocked    *prometheus.CounterVec
+	unsure                                  *prometheus.CounterVec
 	withoutTimes, withoutEnd, tooManyTokens prometheus.Counter
 
 	mu         sync.Mutex // guards all below
@@ -45,7 +46,7 @@ func New() *Metrics {
 		llm: llmDuration.histogramVec(reg), llmFirst: llmFirst.histogramVec(reg),
 		llmChunk: llmChunk.histogramVec(reg), llmTokens: llmTokens.histogramVec(reg),
 		llmForward: llmForward.histogramVec(reg),
-		cpu:        endpointCPU.counterVec(reg), allocated: endpointAllocated.counterVec(reg), cache: endpointCache.counterVec(reg),
+		cpu:        endpointCPU.counterVec(reg), allocated: endpointAllocated.counterVec(reg), cache: endpointCache.counterVec(reg), unsure: poolUnsure.counterVec(reg),
 		blocked: loopBlocked.counterVec(reg),
 
 		services:   map[string]*serviceState{},
@@ -106,7 +107,7 @@ func (m *Metrics) Forget(name string) {
 		m.create, m.http, m.rpc, m.llm, m.llmFirst, m.llmChunk, m.llmTokens, m.llmForward} {
 		v.DeletePartialMatch(prometheus.Labels{service: name})
 	}
-	for _, v := range []*prometheus.CounterVec{m.cpu, m.allocated, m.cache, m.blocked} {
+	for _, v := range []*prometheus.CounterVec{m.cpu, m.allocated, m.cache, m.blocked, m.unsure} {
 		v.DeletePartialMatch(prometheus.Labels{service: name})
 	}
 	m.state.forget(name)

@@ -47,7 +47,7 @@ func chat(t int64) *request.Request {
 		CPU: 13 * ms,
 		Calls: []*request.Call{
 			{Peer: redis, Operation: "get", Sent: at(40), FirstArrived: at(42), LastArrived: at(42), LastRead: at(45),
-				PoolWait: 30 * ms, Lookups: 1, Finished: true},
+				PoolWait: 30 * ms, PoolWaitUnsure: 10 * ms, Lookups: 1, Finished: true},
 			{Peer: qdrant, Operation: "/qdrant.Points/Query", Sent: at(50), LastArrived: at(60), LastRead: at(60), Connect: 2 * ms, Finished: true},
 			{Peer: ollama, Operation: "POST /api/chat", Sent: at(61), FirstArrived: at(100), LastArrived: at(190), LastRead: at(190), Finished: true,
 				LLM: &request.LLM{Operation: "chat", Model: "smollm2", Stream: true, Tokens: []int64{at(100), at(140), at(180)},
