@@ -92,8 +92,8 @@ func waitsOf(p *recording.Pool) []string {
 	}
 	out := []string{fmt.Sprintf("%s of %s acquisitions waited (%s): p50 %s, p95 %s, longest %s.", recording.Number(all.Waited), recording.Number(all.Acquisitions),
 		recording.Share(float64(all.Waited)/float64(all.Acquisitions)), recording.Seconds(all.Quantile(.5)), recording.Seconds(all.Quantile(.95)), recording.Seconds(all.Max))}
-	if share := all.UnsureShare(); share > 0 {
-		out = append(out, fmt.Sprintf("%s of the time waited is unsure: it may have been spent on a lock or semaphore on the way.", recording.Share(share)))
+	if words := all.UnsureWords(); words != "" {
+		out = append(out, words)
 	}
 	if p.Timeouts > 0 {
 		out = append(out, fmt.Sprintf("%s likely gave up waiting.", plural(p.Timeouts, "acquisition")))

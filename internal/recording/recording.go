@@ -274,12 +274,12 @@ func (w *PoolWait) Add(o *PoolWait) {
 	w.Merge(o.Dist)
 }
 
-// UnsureShare is the unsure part of the time waited, 0 where it is less than 1 % and not worth a word.
-func (w *PoolWait) UnsureShare() float64 {
-	if share := w.Unsure / w.Sum; w.Sum > 0 && share >= 0.01 {
-		return share
+// UnsureWords says which part of the time waited is unsure and why, "" where it is less than 1 %.
+func (w *PoolWait) UnsureWords() string {
+	if w.Sum <= 0 || w.Unsure < 0.01*w.Sum {
+		return ""
 	}
-	return 0
+	return Share(w.Unsure/w.Sum) + " of the time waited is unsure: it may have been spent on a lock or semaphore on the way, or the client woke all who waited for each connection and left others idle."
 }
 
 // CreateParts are the parts of making a connection, each where it was seen.

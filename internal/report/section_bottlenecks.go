@@ -117,8 +117,8 @@ func (b *builder) pools(s *Section) {
 // troubles are a pool's uncertain waits, time-outs and leaks in words.
 func troubles(p *recording.Pool) (out []string) {
 	for _, w := range p.Waits {
-		if share := w.UnsureShare(); share > 0 {
-			out = append(out, fmt.Sprintf("%s: %s of the time that %s waited is unsure: it may have been spent on a lock or semaphore on the way.", poolName(p), recording.Share(share), w.Endpoint))
+		if words := w.UnsureWords(); words != "" {
+			out = append(out, fmt.Sprintf("%s, %s: %s", poolName(p), w.Endpoint, words))
 		}
 		if w.TimedOut > 0 {
 			out = append(out, fmt.Sprintf("%s: %s likely gave up waiting for a connection %s times.", poolName(p), w.Endpoint, recording.Number(w.TimedOut)))
