@@ -24,7 +24,8 @@ import (
 type capture struct {
 	Late     bool              `json:"late"` // the loop reads after it polled again, as uvloop does
 	Versions map[string]string `json:"versions"`
-	IDs      []string          `json:"ids"` // of the requests that were sent
+	IDs      []string          `json:"ids,omitempty"`   // of the requests that were sent to a row of outgoing calls
+	Asked    []*Asked          `json:"asked,omitempty"` // what was sent to a row of a server
 	callersTruth
 
 	events []event.Event
@@ -52,14 +53,14 @@ func capturedRows() (out []callers) {
 	return out
 }
 
-// file is the row's name as one of a file.
-func (c callers) file() string {
+// fileOf is a row's name as one of a file.
+func fileOf(name string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(" ,.", r) {
 			return '-'
 		}
 		return r
-	}, strings.ReplaceAll(c.name(), ", ", "-"))
+	}, strings.ReplaceAll(name, ", ", "-"))
 }
 
 // captured runs the row and leaves name.events.gz and name.truth.gz in a directory.
@@ -76,6 +77,25 @@ func (c callers) captured(ctx context.Context, dir, to string) error {
 		}
 		k.IDs = append(k.IDs, s.ID)
 	}
+	return k.keep(raw, filepath.Join(to, fileOf(c.name())))
+}
+
+// captured runs each mode of the server once.
+func (s *Server) captured(ctx context.Context, dir, to string) error {
+	raw := filepath.Join(dir, "events")
+	asked, _, rec, err := observeInbound(ctx, dir, *s, s.modes(), 1, raw)
+	if err != nil {
+		return err
+	}
+	k := capture{Late: strings.Contains(rec.Target.Runtime, "uvloop"), Asked: asked}
+	if python, err := venv(inboundVenv); err == nil {
+		k.Versions = pythonVersions(python, s.packages()...)
+	}
+	return k.keep(raw, filepath.Join(to, fileOf(s.Name)))
+}
+
+// keep writes stem.events.gz, of the events in a file, and stem.truth.gz.
+func (k *capture) keep(raw, stem string) error {
 	events, err := os.ReadFile(raw)
 	if err != nil {
 		return err
@@ -93,7 +113,7 @@ func (c callers) captured(ctx context.Context, dir, to string) error {
 		if err := z.Close(); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(to, c.file()+name), out.Bytes(), 0o644); err != nil {
+		if err := os.WriteFile(stem+name, out.Bytes(), 0o644); err != nil {
 			return err
 		}
 	}
@@ -139,11 +159,12 @@ func (lineSink) Lag(request.Lag)               {}
 func (lineSink) Block(request.Block)           {}
 
 // replay feeds the events as the agent does, and returns what it would have seen and lost.
-func (k *capture) replay() ([]Seen, map[string]uint64, error) {
+// endpoint names requests by the application's templates, if it has any.
+func (k *capture) replay(endpoint func(method, path string) string) ([]Seen, map[string]uint64, error) {
 	var lines bytes.Buffer
 	sink := lineSink{collect.NewLines(&lines)}
 	t := request.New(request.Options{
-		Endpoint:  func(_ uint32, method, path string) string { return method + " " + path },
+		Endpoint:  func(_ uint32, method, path string) string { return endpoint(method, path) },
 		Late:      func(uint32) bool { return k.Late },
 		EventLoop: func(uint32) bool { return true },
 	}, sink)
@@ -171,7 +192,7 @@ func (k *capture) replay() ([]Seen, map[string]uint64, error) {
 
 // figures judges the capture as a row.
 func (k *capture) figures(c callers) (*Row, error) {
-	seen, losses, err := k.replay()
+	seen, losses, err := k.replay(func(method, path string) string { return method + " " + path })
 	if err != nil {
 		return nil, err
 	}
@@ -183,5 +204,16 @@ func (k *capture) figures(c callers) (*Row, error) {
 	j := newJudge(&k.callersTruth, r.Requests(sent, seen))
 	r.Calls, r.Wait = j.calls(), j.waits(c)
 	r.Note = j.remarks(r)
+	return r, nil
+}
+
+// inbound judges the capture as a row of a server.
+func (k *capture) inbound(s *Server) (*Row, error) {
+	seen, losses, err := k.replay(func(method, path string) string { return named(method, path, s.Templates) })
+	if err != nil {
+		return nil, err
+	}
+	r := inboundRow(s, compareInbound(s, s.modes(), k.Asked, seen))
+	r.Losses = losses
 	return r, nil
 }

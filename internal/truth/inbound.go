@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/recording"
 )
 
 // InboundRow is a server in one mode: what its clients sent beside what the agent saw.
@@ -59,41 +60,51 @@ func (s *Server) modes() []mode {
 // RunInbound runs a server, the agent at full precision, and each mode as often as rounds says, one
 // after the other.
 func RunInbound(ctx context.Context, dir string, set Server, modes []mode, rounds int) (*Row, error) {
-	s := NewStand(dir)
-	defer s.Close()
-	t, err := s.startServer(set)
+	asked, seen, rec, err := observeInbound(ctx, dir, set, modes, rounds, "")
 	if err != nil {
 		return nil, err
 	}
-	c := &caller{address: t.Address, prefix: "in"}
-	defer c.hangUp()
-	if set.without("open before") == "" {
-		if err := c.open(); err != nil {
-			return nil, err
-		}
-	}
-	lines := filepath.Join(dir, "requests.jsonl")
-	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Full, Requests: lines})
-	if err != nil {
-		return nil, err
-	}
-	if err := c.all(ctx, &set, modes, rounds); err != nil {
-		return nil, fmt.Errorf("%s, %w: %s", set.Name, err, t.tail())
-	}
-	rec, err := a.Finish()
-	if err != nil {
-		return nil, err
-	}
-	seen, err := readLines[Seen](lines)
-	if err != nil {
-		return nil, fmt.Errorf("read what the agent saw: %w", err)
-	}
-	row := inboundRow(&set, compareInbound(&set, modes, c.asked, seen))
+	row := inboundRow(&set, compareInbound(&set, modes, asked, seen))
 	if python, err := venv(inboundVenv); err == nil {
 		row.Versions = pythonVersions(python, set.packages()...)
 	}
 	row.Finish(rec)
 	return row, nil
+}
+
+// observeInbound does so, and returns what was sent and seen. events is where the agent keeps all that it is told, ""
+// for nowhere.
+func observeInbound(ctx context.Context, dir string, set Server, modes []mode, rounds int, events string) ([]*Asked, []Seen, *recording.Recording, error) {
+	s := NewStand(dir)
+	defer s.Close()
+	t, err := s.startServer(set)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c := &caller{address: t.Address, prefix: "in"}
+	defer c.hangUp()
+	if set.without("open before") == "" {
+		if err := c.open(); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	lines := filepath.Join(dir, "requests.jsonl")
+	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Full, Requests: lines, Events: events})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := c.all(ctx, &set, modes, rounds); err != nil {
+		return nil, nil, nil, fmt.Errorf("%s, %w: %s", set.Name, err, t.tail())
+	}
+	rec, err := a.Finish()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	seen, err := readLines[Seen](lines)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("read what the agent saw: %w", err)
+	}
+	return c.asked, seen, rec, nil
 }
 
 // all sends what the modes send.
@@ -272,10 +283,12 @@ var (
 	codePath = regexp.MustCompile(`^/status/\d+$`)
 )
 
-// endpoint is how the agent should name the request: by the application's own template, or by one
+func (a *Asked) endpoint(templates bool) string { return named(a.Method, a.Path, templates) }
+
+// named is how the agent should name a request: by the application's own template, or by one
 // that is learned from the path.
-func (a *Asked) endpoint(templates bool) string {
-	path, _, _ := strings.Cut(a.Path, "?")
+func named(method, path string, templates bool) string {
+	path, _, _ = strings.Cut(path, "?")
 	for of, name := range map[*regexp.Regexp]string{itemPath: "/items/{item}", codePath: "/status/{code}"} {
 		if of.MatchString(path) {
 			path = name
@@ -284,5 +297,5 @@ func (a *Asked) endpoint(templates bool) string {
 			}
 		}
 	}
-	return a.Method + " " + path
+	return method + " " + path
 }

@@ -32,11 +32,13 @@ import (
 var secureServers = map[string]struct {
 	argv    []string
 	clients []string // of its outgoing calls
+	http2   bool     // its clients ask for HTTP/2
 }{
-	"uvicorn, asyncio": {strings.Fields("-m uvicorn secure:app --loop asyncio --log-level warning --no-access-log --ssl-keyfile key.pem --ssl-certfile cert.pem"), asyncClients},
-	"uvicorn, uvloop":  {strings.Fields("-m uvicorn secure:app --loop uvloop --log-level warning --no-access-log --ssl-keyfile key.pem --ssl-certfile cert.pem"), asyncClients},
-	"hypercorn":        {strings.Fields("-m hypercorn secure:app --keyfile key.pem --certfile cert.pem"), asyncClients[:3]},
-	"gunicorn gthread": {strings.Fields("-m gunicorn secure:wsgi --worker-class gthread --threads 20 --keyfile key.pem --certfile cert.pem"), []string{"none", "requests"}},
+	"uvicorn, asyncio":  {strings.Fields("-m uvicorn secure:app --loop asyncio --log-level warning --no-access-log --ssl-keyfile key.pem --ssl-certfile cert.pem"), asyncClients, false},
+	"uvicorn, uvloop":   {strings.Fields("-m uvicorn secure:app --loop uvloop --log-level warning --no-access-log --ssl-keyfile key.pem --ssl-certfile cert.pem"), asyncClients, false},
+	"hypercorn":         {strings.Fields("-m hypercorn secure:app --keyfile key.pem --certfile cert.pem"), asyncClients[:3], false},
+	"hypercorn, HTTP/2": {strings.Fields("-m hypercorn secure:app --keyfile key.pem --certfile cert.pem"), asyncClients[:3], true},
+	"gunicorn gthread":  {strings.Fields("-m gunicorn secure:wsgi --worker-class gthread --threads 20 --keyfile key.pem --certfile cert.pem"), []string{"none", "requests"}, false},
 }
 
 var (
@@ -63,7 +65,7 @@ func RunSecure(ctx context.Context, dir, server string, n, count int) (*Row, *re
 		return nil, nil, err
 	}
 	clients := secureServers[server].clients
-	sent := securely(ctx, address, pool, n, count, func(i int) string { return "/" + clients[i%len(clients)] + "/" + word(i) })
+	sent := securely(ctx, address, pool, secureServers[server].http2, n, count, func(i int) string { return "/" + clients[i%len(clients)] + "/" + word(i) })
 	rec, err := a.Finish()
 	if err != nil {
 		return nil, nil, err
@@ -130,7 +132,7 @@ func (s *Stand) startSecure(dir, server string, pool *x509.CertPool) (address, l
 		return "", "", err
 	}
 	return address, log, p.await(30*time.Second, func() error {
-		if got := securely(context.Background(), address, pool, 1, 1, func(int) string { return "/health" })[0]; got.Err != nil || got.Status != http.StatusOK {
+		if got := securely(context.Background(), address, pool, false, 1, 1, func(int) string { return "/health" })[0]; got.Err != nil || got.Status != http.StatusOK {
 			return fmt.Errorf("%w: status %d, %w", errNotReady, got.Status, got.Err)
 		}
 		return nil
@@ -188,9 +190,9 @@ func (s *Stand) startSecurePeer(dir string) (url string, err error) {
 	return h.URL, nil
 }
 
-// securely is Together over TLS.
-func securely(ctx context.Context, address string, pool *x509.CertPool, n, count int, path func(i int) string) []Sent {
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: n}
+// securely is Together over TLS. Over HTTP/2 all requests share a connection.
+func securely(ctx context.Context, address string, pool *x509.CertPool, http2 bool, n, count int, path func(i int) string) []Sent {
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, MaxIdleConnsPerHost: n, ForceAttemptHTTP2: http2}
 	defer transport.CloseIdleConnections()
 	client := &http.Client{Transport: transport, Timeout: time.Minute}
 	out := make([]Sent, count)
@@ -201,7 +203,7 @@ func securely(ctx context.Context, address string, pool *x509.CertPool, n, count
 			for i := int(next.Add(1)) - 1; i < count; i = int(next.Add(1)) - 1 {
 				out[i] = Sent{ID: "tls-" + strconv.Itoa(i), Path: path(i)}
 				start := time.Now()
-				out[i].Status, out[i].Err = fetch(ctx, client, "https://"+address+out[i].Path, out[i].ID)
+				out[i].Status, out[i].Err = fetch(ctx, client, "https://"+address+out[i].Path, out[i].ID, http2)
 				out[i].Seconds = time.Since(start).Seconds()
 			}
 		})
@@ -210,7 +212,7 @@ func securely(ctx context.Context, address string, pool *x509.CertPool, n, count
 	return out
 }
 
-func fetch(ctx context.Context, client *http.Client, url, id string) (status int, err error) {
+func fetch(ctx context.Context, client *http.Client, url, id string, http2 bool) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return 0, err
@@ -221,6 +223,9 @@ func fetch(ctx context.Context, client *http.Client, url, id string) (status int
 		return 0, err
 	}
 	defer res.Body.Close()
+	if http2 != (res.ProtoMajor == 2) {
+		return 0, fmt.Errorf("the answer is %s", res.Proto)
+	}
 	_, err = io.Copy(io.Discard, res.Body)
 	return res.StatusCode, err
 }
@@ -263,7 +268,7 @@ func certify(dir string) (*x509.CertPool, error) {
 
 // secureCases are the rows of everything over TLS.
 func secureCases() (out []Case) {
-	for _, server := range []string{"uvicorn, asyncio", "uvicorn, uvloop", "hypercorn", "gunicorn gthread"} {
+	for _, server := range []string{"uvicorn, asyncio", "uvicorn, uvloop", "hypercorn", "hypercorn, HTTP/2", "gunicorn gthread"} {
 		out = append(out, Case{"TLS, " + server, func(ctx context.Context, dir string) (*Row, error) {
 			r, _, err := RunSecure(ctx, dir, server, 16, 3000)
 			return r, err
