@@ -54,7 +54,6 @@ type started struct {
 	method string
 	print  string // first bytes of the message
 	size   uint32 // of the message
-	open   int    // streams under way when it started
 
 	passedBy bool // it or another that began alike has a stream
 }
@@ -70,7 +69,8 @@ type channel struct {
 	request, response *http2.Decoder
 	sent, received    http2.Joiner
 	streams           map[uint32]*stream
-	limit             int   // MAX_CONCURRENT_STREAMS as the server said; 0: not seen
+	limit             int   // MAX_CONCURRENT_STREAMS as the server said; 0: not seen, or not said
+	settled           bool  // the server's settings were seen
 	full              int64 // when all of them were last in use
 	lastEnd           int64
 }
@@ -120,7 +120,7 @@ func cString(b []byte) string {
 func (t *Tracker) onGRPCStart(e *event.Event) {
 	s := t.stubAt(e.PID, e.Time)
 	n := t.actor(e)
-	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len, open: s.open + len(s.started)}
+	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len}
 	if i := s.wishOf(n); i >= 0 {
 		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
 		s.wishes = slices.Delete(s.wishes, i, i+1)
@@ -383,17 +383,18 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 	t.streamWait(c, s, k)
 	stub := t.stub(c.pid)
 	stub.open++
-	stub.seen.grow(stub.open)
+	stub.seen.use(stub.open, s.sent)
 	t.use(c, s.sent, Busy, s.x.live, op)
 	k.node.didIO(e.Time)
 }
 
 // seenLimit infers the limit of streams from practice, for channels whose SETTINGS were sent
-// before we came: so many were open at most, and calls that started while as many were open
+// before we came: so many were open at most, and calls that started while or before as many were open
 // waited, nearly all of them, until one of those had ended.
 type seenLimit struct {
-	most             int // streams ever open together
-	starts, deferred int // calls that started with as many open, and those that had to wait
+	most             int   // streams ever open together
+	full             int64 // when so many were last open
+	starts, deferred int   // calls that had to wait if it is the limit, and those that did
 }
 
 const (
@@ -402,15 +403,19 @@ const (
 	clearlyWaiting = 1_000_000
 )
 
-func (l *seenLimit) grow(open int) {
+// use notes how many are open at a time.
+func (l *seenLimit) use(open int, at int64) {
 	if open > l.most {
 		*l = seenLimit{most: open}
 	}
+	if open == l.most {
+		l.full = at
+	}
 }
 
-// judge takes a start and says whether its wait was one for a free stream.
-func (l *seenLimit) judge(open int, wait int64, ended bool) bool {
-	if l.most == 0 || open < l.most {
+// judge takes a call that started at a time and had its stream after a wait, and says whether it waited for one that was free.
+func (l *seenLimit) judge(from, wait int64, ended bool) bool {
+	if l.most == 0 || l.full < from {
 		return false
 	}
 	if wait >= minStreamWait && wait < clearlyWaiting {
@@ -430,8 +435,8 @@ func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
 	wait := s.sent - k.at
 	ch := c.channel
 	full := ch.limit > 0 && ch.full >= k.at
-	if ch.limit == 0 {
-		full = t.stub(c.pid).seen.judge(k.open, wait, ch.lastEnd > k.at)
+	if ch.limit == 0 && !ch.settled {
+		full = t.stub(c.pid).seen.judge(k.at, wait, ch.lastEnd > k.at)
 	}
 	if !full || wait < minStreamWait || ch.lastEnd < k.at || t.gaps.within(k.at, s.sent) || s.x.live != nil && t.gaps.within(s.x.live.Read, s.sent) {
 		return
@@ -449,6 +454,7 @@ func (t *Tracker) frameReceived(c *outbound, e *event.Event, f event.Frame) {
 	ch := c.channel
 	switch f.Type {
 	case http2.Settings:
+		ch.settled = true
 		if n, ok := frame(f).MaxStreams(); ok {
 			ch.limit = int(min(n, 1<<20))
 			if c.peer.System != "" {
@@ -513,6 +519,7 @@ func (t *Tracker) endStream(c *outbound, id uint32, e *event.Event, failed strin
 	}
 	s.x.node.didIO(e.Time)
 	if stub := t.grpc[c.pid]; stub != nil {
+		stub.seen.use(stub.open, e.Time)
 		stub.open = max(0, stub.open-1)
 	}
 	t.complete(s.x)
