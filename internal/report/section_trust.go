@@ -94,7 +94,7 @@ func stageTable(r *recording.Recording) *Table {
 		st, un := stageTotal(e), stageSum(e, request.Unexplained)
 		n, seconds := e.Basis()
 		total, sum, open = total+seconds, sum+st, open+un
-		t.row(plain(e.Endpoint, fmt.Sprintf("%d of %d", n, e.Requests), recording.Seconds(seconds), recording.Seconds(st), perCent2(ratio(st, seconds)), perCent2(ratio(un, st)))...)
+		t.row(plain(e.Endpoint, recording.Number(n)+" of "+recording.Number(e.Requests), recording.Seconds(seconds), recording.Seconds(st), perCent2(ratio(st, seconds)), perCent2(ratio(un, st)))...)
 	}
 	t.row(Cell{"All endpoints", "total"}, Cell{"", "total"}, Cell{recording.Seconds(total), "total"}, Cell{recording.Seconds(sum), "total"}, Cell{perCent2(ratio(sum, total)), "total"}, Cell{perCent2(ratio(open, sum)), "total"})
 	return t
@@ -123,7 +123,7 @@ func (b *builder) qualityFacts() []Fact {
 		agent = fmt.Sprintf("%.3f cores, %s RSS", o.AgentCPURatio, recording.Bytes(float64(o.AgentRSSBytes)))
 	}
 	return []Fact{
-		{"Lost events", recording.Number(int64(lost(b.whole)))},
+		{"Events lost or not understood", recording.Number(int64(lost(b.whole)))},
 		{"Probes attached", probes},
 		{"Precision mode", precision(o)},
 		{"Overhead in the target", price},

@@ -290,7 +290,7 @@ func TestVerdict(t *testing.T) {
 		NotMeasured: []recording.NotMeasured{{What: "allocations", Why: "off"}},
 	}
 	got := strings.Join(verdict(rec), "\n")
-	for _, want := range []string{"P0  redis 127.0.0.1:28379", "12.3 s", "61 %", "Raise the pool", "sent by the loader 10, of them seen by the agent 10", "unexplained 2.5 %", "lost 2", "allocations"} {
+	for _, want := range []string{"P0  redis 127.0.0.1:28379", "12.3 s", "61 %", "Raise the pool", "sent by the loader 10, of them seen by the agent 10", "unexplained 2.5 %", "not understood 2", "allocations"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the verdict does not say %q:\n%s", want, got)
 		}

@@ -66,7 +66,7 @@ func verdict(rec *recording.Recording) []string {
 	if total > 0 {
 		line += fmt.Sprintf("; unexplained %.1f %% of their time", 100*unexplained/total)
 	}
-	lines = append(lines, line+fmt.Sprintf("; events lost %d", lost))
+	lines = append(lines, line+fmt.Sprintf("; events lost or not understood %d", lost))
 	if n := len(rec.NotMeasured); n > 0 {
 		what := make([]string, 0, n)
 		for _, m := range rec.NotMeasured[:min(n, 4)] {
