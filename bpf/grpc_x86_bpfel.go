@@ -59,6 +59,7 @@ type GRPCThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	GRPCMapCandidates = "candidates"
+	GRPCMapChildren   = "children"
 	GRPCMapCosts      = "costs"
 	GRPCMapCounters   = "counters"
 	GRPCMapEvents     = "events"
@@ -122,6 +123,7 @@ type GRPCProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type GRPCMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Children   *ebpf.MapSpec `ebpf:"children"`
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
@@ -157,6 +159,7 @@ func (o *GRPCObjects) Close() error {
 // It can be passed to LoadGRPCObjects or ebpf.CollectionSpec.LoadAndAssign.
 type GRPCMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Children   *ebpf.Map `ebpf:"children"`
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
@@ -168,6 +171,7 @@ type GRPCMaps struct {
 func (m *GRPCMaps) Close() error {
 	return _GRPCClose(
 		m.Candidates,
+		m.Children,
 		m.Costs,
 		m.Counters,
 		m.Events,

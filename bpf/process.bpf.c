@@ -12,10 +12,10 @@
  */
 #include "headers/maps.h"
 
-static __always_inline void candidate(u32 tgid, bool on)
+static __always_inline void set_child(u32 tgid, bool on)
 {
-	u32 word = tgid / 64 % (CANDIDATES / 64);
-	u64 *bits = bpf_map_lookup_elem(&candidates, &word);
+	u32 word = tgid / 64;
+	u64 *bits = bpf_map_lookup_elem(&children, &word);
 	u64 mask = 1ULL << tgid % 64;
 
 	/* only this process's own fork and exit change its bit, so that adding is setting */
@@ -38,7 +38,7 @@ int BPF_PROG(process_fork, struct task_struct *parent, struct task_struct *child
 	if (bpf_map_update_elem(&targets, &tgid, &c, BPF_NOEXIST))
 		count(COUNT_TARGETS_FULL);
 	else
-		candidate(tgid, true);
+		set_child(tgid, true);
 	return 0;
 }
 
@@ -56,12 +56,14 @@ SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *p)
 {
 	u32 tgid = p->tgid;
-	struct target *c = target_of(tgid);
+	struct target *c;
 
-	if (!c || p->pid != tgid || !c->inherited)
+	if (p->pid != tgid)
 		return 0;
-	bpf_map_delete_elem(&targets, &tgid);
-	candidate(tgid, false);
+	c = target_of(tgid);
+	if (c && c->inherited)
+		bpf_map_delete_elem(&targets, &tgid);
+	set_child(tgid, false); /* also where the agent has taken it over */
 	return 0;
 }
 

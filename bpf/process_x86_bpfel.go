@@ -59,6 +59,7 @@ type ProcessThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	ProcessMapCandidates   = "candidates"
+	ProcessMapChildren     = "children"
 	ProcessMapCosts        = "costs"
 	ProcessMapCounters     = "counters"
 	ProcessMapEvents       = "events"
@@ -122,6 +123,7 @@ type ProcessProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type ProcessMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Children   *ebpf.MapSpec `ebpf:"children"`
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
@@ -157,6 +159,7 @@ func (o *ProcessObjects) Close() error {
 // It can be passed to LoadProcessObjects or ebpf.CollectionSpec.LoadAndAssign.
 type ProcessMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Children   *ebpf.Map `ebpf:"children"`
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
@@ -168,6 +171,7 @@ type ProcessMaps struct {
 func (m *ProcessMaps) Close() error {
 	return _ProcessClose(
 		m.Candidates,
+		m.Children,
 		m.Costs,
 		m.Counters,
 		m.Events,

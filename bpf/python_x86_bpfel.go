@@ -59,6 +59,7 @@ type PythonThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	PythonMapCandidates   = "candidates"
+	PythonMapChildren     = "children"
 	PythonMapCosts        = "costs"
 	PythonMapCounters     = "counters"
 	PythonMapEvents       = "events"
@@ -132,6 +133,7 @@ type PythonProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type PythonMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Children   *ebpf.MapSpec `ebpf:"children"`
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
@@ -167,6 +169,7 @@ func (o *PythonObjects) Close() error {
 // It can be passed to LoadPythonObjects or ebpf.CollectionSpec.LoadAndAssign.
 type PythonMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Children   *ebpf.Map `ebpf:"children"`
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
@@ -178,6 +181,7 @@ type PythonMaps struct {
 func (m *PythonMaps) Close() error {
 	return _PythonClose(
 		m.Candidates,
+		m.Children,
 		m.Costs,
 		m.Counters,
 		m.Events,

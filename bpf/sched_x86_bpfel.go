@@ -59,6 +59,7 @@ type SchedThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SchedMapCandidates   = "candidates"
+	SchedMapChildren     = "children"
 	SchedMapCosts        = "costs"
 	SchedMapCounters     = "counters"
 	SchedMapEvents       = "events"
@@ -120,6 +121,7 @@ type SchedProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SchedMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Children   *ebpf.MapSpec `ebpf:"children"`
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
@@ -155,6 +157,7 @@ func (o *SchedObjects) Close() error {
 // It can be passed to LoadSchedObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SchedMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Children   *ebpf.Map `ebpf:"children"`
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
@@ -166,6 +169,7 @@ type SchedMaps struct {
 func (m *SchedMaps) Close() error {
 	return _SchedClose(
 		m.Candidates,
+		m.Children,
 		m.Costs,
 		m.Counters,
 		m.Events,

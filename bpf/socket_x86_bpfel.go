@@ -280,6 +280,7 @@ type SocketThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	SocketMapCandidates      = "candidates"
+	SocketMapChildren        = "children"
 	SocketMapConns           = "conns"
 	SocketMapCosts           = "costs"
 	SocketMapCounters        = "counters"
@@ -363,6 +364,7 @@ type SocketProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Children   *ebpf.MapSpec `ebpf:"children"`
 	Conns      *ebpf.MapSpec `ebpf:"conns"`
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
@@ -412,6 +414,7 @@ func (o *SocketObjects) Close() error {
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Children   *ebpf.Map `ebpf:"children"`
 	Conns      *ebpf.Map `ebpf:"conns"`
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
@@ -428,6 +431,7 @@ type SocketMaps struct {
 func (m *SocketMaps) Close() error {
 	return _SocketClose(
 		m.Candidates,
+		m.Children,
 		m.Conns,
 		m.Costs,
 		m.Counters,

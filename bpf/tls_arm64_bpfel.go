@@ -185,6 +185,7 @@ type TLSThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	TLSMapCandidates    = "candidates"
+	TLSMapChildren      = "children"
 	TLSMapCosts         = "costs"
 	TLSMapCounters      = "counters"
 	TLSMapEvents        = "events"
@@ -258,6 +259,7 @@ type TLSProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type TLSMapSpecs struct {
 	Candidates   *ebpf.MapSpec `ebpf:"candidates"`
+	Children     *ebpf.MapSpec `ebpf:"children"`
 	Costs        *ebpf.MapSpec `ebpf:"costs"`
 	Counters     *ebpf.MapSpec `ebpf:"counters"`
 	Events       *ebpf.MapSpec `ebpf:"events"`
@@ -299,6 +301,7 @@ func (o *TLSObjects) Close() error {
 // It can be passed to LoadTLSObjects or ebpf.CollectionSpec.LoadAndAssign.
 type TLSMaps struct {
 	Candidates   *ebpf.Map `ebpf:"candidates"`
+	Children     *ebpf.Map `ebpf:"children"`
 	Costs        *ebpf.Map `ebpf:"costs"`
 	Counters     *ebpf.Map `ebpf:"counters"`
 	Events       *ebpf.Map `ebpf:"events"`
@@ -316,6 +319,7 @@ type TLSMaps struct {
 func (m *TLSMaps) Close() error {
 	return _TLSClose(
 		m.Candidates,
+		m.Children,
 		m.Costs,
 		m.Counters,
 		m.Events,

@@ -59,6 +59,7 @@ type WorkThread struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	WorkMapCandidates = "candidates"
+	WorkMapChildren   = "children"
 	WorkMapCosts      = "costs"
 	WorkMapCounters   = "counters"
 	WorkMapEvents     = "events"
@@ -122,6 +123,7 @@ type WorkProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type WorkMapSpecs struct {
 	Candidates *ebpf.MapSpec `ebpf:"candidates"`
+	Children   *ebpf.MapSpec `ebpf:"children"`
 	Costs      *ebpf.MapSpec `ebpf:"costs"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Events     *ebpf.MapSpec `ebpf:"events"`
@@ -157,6 +159,7 @@ func (o *WorkObjects) Close() error {
 // It can be passed to LoadWorkObjects or ebpf.CollectionSpec.LoadAndAssign.
 type WorkMaps struct {
 	Candidates *ebpf.Map `ebpf:"candidates"`
+	Children   *ebpf.Map `ebpf:"children"`
 	Costs      *ebpf.Map `ebpf:"costs"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Events     *ebpf.Map `ebpf:"events"`
@@ -168,6 +171,7 @@ type WorkMaps struct {
 func (m *WorkMaps) Close() error {
 	return _WorkClose(
 		m.Candidates,
+		m.Children,
 		m.Costs,
 		m.Counters,
 		m.Events,

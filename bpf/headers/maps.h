@@ -17,23 +17,28 @@ struct {
 } targets SEC(".maps");
 
 /*
- * A bit for each value of tgid modulo 32,768 (the usual pid_max): most switches and transfers of a host are of
- * processes that nobody watches, and an array's look-up is inlined where a hash's is a call.
+ * A bit for each tgid, asked before targets: most switches and transfers of a host are of processes that nobody
+ * watches, and an array's look-up is inlined where a hash's is a call. A bit that is left set costs that call and
+ * no more. PID_LIMIT is Linux's PID_MAX_LIMIT of 64 bits, so that no two processes share a bit: 512 KiB each.
+ *
+ * Two arrays, each with one writer, as the agent can only put a word of 64 back, without what was added meanwhile.
  */
-#define CANDIDATES 32768
-struct {
+#define PID_LIMIT (4 << 20)
+struct tgids {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, CANDIDATES / 64);
+	__uint(max_entries, PID_LIMIT / 64);
 	__type(key, u32);
 	__type(value, u64);
-} candidates SEC(".maps");
+};
+struct tgids candidates SEC(".maps"); /* watched by the agent */
+struct tgids children SEC(".maps");   /* forked by a target, see process.bpf.c */
 
 static __always_inline struct target *target_of(u32 tgid)
 {
-	u32 word = tgid / 64 % (CANDIDATES / 64);
-	u64 *bits = bpf_map_lookup_elem(&candidates, &word);
+	u32 word = tgid / 64;
+	u64 *candidate = bpf_map_lookup_elem(&candidates, &word), *child = bpf_map_lookup_elem(&children, &word);
 
-	if (!bits || !(*bits >> tgid % 64 & 1))
+	if (!candidate || !child || !((*candidate | *child) >> tgid % 64 & 1))
 		return 0;
 	return bpf_map_lookup_elem(&targets, &tgid);
 }

@@ -146,7 +146,7 @@ func (k *Kernel) Watch(pid int, python *target.Python) error {
 	if err := k.maps["targets"].Put(uint32(pid), describe(python, k.precision)); err != nil {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
-	if err := k.candidate(pid, true); err != nil {
+	if err := k.setCandidate(pid, true); err != nil {
 		return fmt.Errorf("watch process %d: %w", pid, err)
 	}
 	if old := k.processes[pid]; old != nil {
@@ -197,7 +197,7 @@ func (k *Kernel) Unwatch(pid int) {
 		delete(k.processes, pid)
 	}
 	_ = k.maps["targets"].Delete(uint32(pid)) // gone already is as good
-	if err := k.candidate(pid, false); err != nil {
+	if err := k.setCandidate(pid, false); err != nil {
 		k.log.Debug("a process that has ended is still looked up", "pid", pid, "error", err)
 	}
 }
@@ -266,18 +266,10 @@ func (k *Kernel) ServePort(port uint16) error {
 	return nil
 }
 
-// candidate sets or clears the bit of a process in front of the look-up of targets. Two watched
-// processes may share a bit, so it is cleared only when no other has it.
-func (k *Kernel) candidate(pid int, on bool) error {
-	words := k.maps["candidates"].MaxEntries()
-	word, mask := uint32(pid)/64%words, uint64(1)<<(uint32(pid)%64)
-	if !on {
-		for other := range k.processes {
-			if other != pid && uint32(other)%(64*words) == uint32(pid)%(64*words) {
-				return nil
-			}
-		}
-	}
+// setCandidate sets or clears the bit of a process in front of the look-up of targets. Nobody else writes
+// this map, so with k.mu held nothing is lost between the look-up and the put.
+func (k *Kernel) setCandidate(pid int, on bool) error {
+	word, mask := uint32(pid)/64, uint64(1)<<(uint32(pid)%64)
 	var value uint64
 	if err := k.maps["candidates"].Lookup(word, &value); err != nil {
 		return err

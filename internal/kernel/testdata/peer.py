@@ -50,7 +50,36 @@ def client(port, *parts):
     s.close()
 
 
+def child(port, begin=None):
+    """Forks a child that is one client and ends, once begin can be read."""
+    pid = os.fork()
+    if pid == 0:
+        if begin is not None:
+            os.read(begin, 1)
+        client(port, "6869")
+        os._exit(0)
+    return pid
+
+
+def fork(port, n):
+    for _ in range(int(n)):
+        pid = child(port)
+        os.waitpid(pid, 0)
+        print(pid, flush=True)
+
+
+def fork_held(port):
+    begin, go = os.pipe()
+    pid = child(port, begin)
+    print(pid, flush=True)
+    sys.stdin.readline()
+    os.write(go, b".")
+    os.waitpid(pid, 0)
+    os.close(begin)
+    os.close(go)
+
+
 for line in sys.stdin:
     what, *args = line.split()
-    {"serve": serve, "client": client}[what](*args)
+    {"serve": serve, "client": client, "fork": fork, "fork_held": fork_held}[what](*args)
     print("done", flush=True)
