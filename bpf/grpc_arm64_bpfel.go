@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type GRPCObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
 type GRPCRuns struct {
 	_     structs.HostLayout
 	Count uint64

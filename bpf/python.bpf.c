@@ -61,17 +61,16 @@ int loop(struct pt_regs *regs)
 static __always_inline int born(u32 program, u8 type, u64 context)
 {
 	struct target *c = current_target();
+	struct object key = object_at(context);
 	struct timing t;
-	u64 maker;
 
 	if (!c)
 		return 0;
 	t = timed(program);
-	maker = MADE_BY | (u32)bpf_get_current_pid_tgid();
 	if (c->context_type && type == EVENT_COPY)
-		bpf_map_update_elem(&tasks, &context, &maker, BPF_ANY);
+		made_for(context, MADE_BY | (u32)bpf_get_current_pid_tgid());
 	else if (c->by_task)
-		bpf_map_delete_elem(&tasks, &context); /* of the task that had this address before */
+		bpf_map_delete_elem(&tasks, &key); /* of the task that had this address before */
 	note(type, current_context(c, this_thread()), context, 0, t.start);
 	return spent(t);
 }
@@ -117,7 +116,7 @@ int task_init(struct pt_regs *regs)
 SEC("uretprobe")
 int handle_made(struct pt_regs *regs)
 {
-	u64 words[HANDLE_WORDS], handle = PT_REGS_RC(regs), owner;
+	u64 words[HANDLE_WORDS], handle = PT_REGS_RC(regs);
 	struct target *c = current_target();
 	struct timing t;
 
@@ -131,8 +130,7 @@ int handle_made(struct pt_regs *regs)
 
 		if (!context || user_u64(context + 8) != c->context_type)
 			continue;
-		owner = handle + 8 * i - c->task_context;
-		bpf_map_update_elem(&tasks, &context, &owner, BPF_ANY);
+		made_for(context, handle + 8 * i - c->task_context);
 		note(EVENT_COPY, current_context(c, this_thread()), context, 0, t.start);
 		break;
 	}

@@ -13,6 +13,13 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type SchedObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
 type SchedRuns struct {
 	_     structs.HostLayout
 	Count uint64

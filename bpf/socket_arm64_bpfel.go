@@ -144,6 +144,13 @@ type SocketGreeting struct {
 	Session [16]uint8
 }
 
+type SocketObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
 type SocketPart uint32
 
 const (

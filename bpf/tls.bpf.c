@@ -26,10 +26,6 @@
 #include "headers/frames.h"
 #include "headers/descriptor.h"
 
-struct session_key {
-	u64 ssl;
-	u32 tgid, pad;
-};
 struct session {
 	u64 cookie;
 	u64 buf, num, mark; /* the newest write, and the ciphertext sent before it */
@@ -41,7 +37,7 @@ struct session {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, struct session_key);
+	__type(key, struct object);
 	__type(value, struct session);
 } sessions SEC(".maps");
 
@@ -82,9 +78,9 @@ static __always_inline u64 received_on(u64 memory)
 	return cookie ? *cookie : 0;
 }
 
-static __always_inline struct session *bind(struct session_key *key, u64 layout)
+static __always_inline struct session *bind(struct object *key, u64 layout)
 {
-	u64 rbio = user_u64(key->ssl + (layout & 0xffff)), ptr = layout >> 16 & 0xffff;
+	u64 rbio = user_u64(key->at + (layout & 0xffff)), ptr = layout >> 16 & 0xffff;
 	u8 kind = user_u64(user_u64(rbio + ptr - METHOD_BEFORE_PTR));
 	struct session fresh = { .on_socket = kind == BIO_SOCKET };
 	struct secure *v;
@@ -109,7 +105,7 @@ static __always_inline struct session *bind(struct session_key *key, u64 layout)
 /* The probe's cookie says where SSL keeps its read BIO (16 bits) and a BIO its ptr (16 bits). */
 static __always_inline struct session *session_of(struct pt_regs *regs, u64 ssl)
 {
-	struct session_key key = { .ssl = ssl, .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct object key = object_at(ssl);
 	struct session *k = bpf_map_lookup_elem(&sessions, &key);
 
 	return k ? k : bind(&key, bpf_get_attach_cookie(regs));
@@ -257,7 +253,7 @@ int tls_handshake(struct pt_regs *regs)
 SEC("uprobe")
 int tls_free(struct pt_regs *regs)
 {
-	struct session_key key = { .ssl = PT_REGS_PARM1(regs), .tgid = bpf_get_current_pid_tgid() >> 32 };
+	struct object key = object_at(PT_REGS_PARM1(regs));
 	struct timing t;
 
 	if (!current_target())

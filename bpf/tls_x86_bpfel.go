@@ -19,6 +19,13 @@ type TLSGreeting struct {
 	Session [16]uint8
 }
 
+type TLSObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
 type TLSReading struct {
 	_     structs.HostLayout
 	Ssl   uint64
@@ -137,13 +144,6 @@ type TLSSession struct {
 	Sniff    uint8
 	OnSocket uint8
 	_        [4]byte
-}
-
-type TLSSessionKey struct {
-	_    structs.HostLayout
-	Ssl  uint64
-	Tgid uint32
-	Pad  uint32
 }
 
 type TLSTarget struct {

@@ -234,6 +234,17 @@ static __always_inline u64 current_context(struct target *c, struct thread *t)
 	return s.word[at & (STATE_WORDS - 1)];
 }
 
+/* Something in the memory of a process: another that was forked from the same one has its own at this address. */
+struct object {
+	u64 at;
+	u32 tgid, unused;
+};
+
+static __always_inline struct object object_at(u64 at)
+{
+	return (struct object){ .at = at, .tgid = bpf_get_current_pid_tgid() >> 32 };
+}
+
 /*
  * What each context was made for: the task, or what else has a reference to it as many bytes from its start; or
  * MADE_BY and the thread that made it. 16,384 alive at once; an evicted one is trusted unchecked.
@@ -242,9 +253,16 @@ static __always_inline u64 current_context(struct target *c, struct thread *t)
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
-	__type(key, u64);
+	__type(key, struct object);
 	__type(value, u64);
 } tasks SEC(".maps");
+
+static __always_inline void made_for(u64 context, u64 owner)
+{
+	struct object key = object_at(context);
+
+	bpf_map_update_elem(&tasks, &key, &owner, BPF_ANY);
+}
 
 /*
  * A task gets its context while it is made, after our trap at the begin of its making; so the link is
@@ -262,7 +280,7 @@ static __always_inline void settle(struct target *c, struct thread *t)
 	if (!context)
 		return; /* still being made: the thread was preempted in it */
 	t->task = 0;
-	bpf_map_update_elem(&tasks, &context, &task, BPF_ANY);
+	made_for(context, task);
 	if (c->by_task == BY_TASK_KNOWN)
 		return;
 	e = reserve(EVENT_COPY, t->born);
@@ -279,11 +297,13 @@ static __always_inline void settle(struct target *c, struct thread *t)
  */
 static __always_inline bool stale(struct target *c, u64 context)
 {
+	struct object key;
 	u64 *task;
 
 	if (!c->by_task || context < 2)
 		return false;
-	task = bpf_map_lookup_elem(&tasks, &context);
+	key = object_at(context);
+	task = bpf_map_lookup_elem(&tasks, &key);
 	if (!task)
 		return false;
 	if (*task & MADE_BY)

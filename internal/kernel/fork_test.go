@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/target"
 )
 
 // forked lets the peer fork n children, one after the other, each of which sends once to port.
@@ -109,4 +110,54 @@ func TestNoProcessSharesAnother(t *testing.T) {
 	p.tell(t, "go")
 	p.answer(t) // done
 	waitFor(t, "the child's transfer", func() bool { return s.count(child, event.Send) == 1 })
+}
+
+// Workers that are forked from one master have contexts and tasks at the same addresses.
+func TestWorkersWithSameAddresses(t *testing.T) {
+	const n = 20
+	k := loaded(t)
+	p := startPeer(t)
+	s := follow(t, k)
+	p.tell(t, "workers", sink(t, ""), n)
+	var pids [2]int
+	if _, err := fmt.Sscan(p.answer(t), &pids[0], &pids[1]); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range pids {
+		python, err := target.InspectPython(pid)
+		if err != nil || python.Task == nil {
+			t.Skipf("SKIPPED: the tasks of this Python are not known: %v", err)
+		}
+		if err := k.Watch(pid, python); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { k.Unwatch(pid) })
+	}
+	p.tell(t, "go")
+	p.answer(t) // done
+	waitFor(t, "the transfers of both", func() bool {
+		return s.count(pids[0], event.Send) == n && s.count(pids[1], event.Send) == n
+	})
+	contexts, shared, stale := map[uint64]bool{}, 0, 0
+	for i, pid := range pids {
+		for _, e := range s.of(pid) {
+			if e.Type != event.Send {
+				continue
+			}
+			if e.Has(event.Stale) {
+				stale++
+			}
+			if i == 0 {
+				contexts[e.Context] = true
+			} else if contexts[e.Context] {
+				shared++
+			}
+		}
+	}
+	if shared == 0 {
+		t.Skip("SKIPPED: the two workers have no address in common")
+	}
+	if stale > 0 {
+		t.Errorf("%d of %d contexts of tasks that run are taken for contexts of tasks that have ended; %d are at an address of one of the other worker's", stale, 2*n, shared)
+	}
 }

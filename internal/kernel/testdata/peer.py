@@ -1,4 +1,5 @@
 """Moves bytes with every system call that the kernel side reads buffers of. Told by lines on stdin."""
+import asyncio
 import os
 import socket
 import sys
@@ -79,7 +80,52 @@ def fork_held(port):
     os.close(go)
 
 
+kept = []
+
+
+def work(told, port, n, moved):
+    """Makes n tasks at the first byte that it is told, and lets each send at the second."""
+    told.recv(1)
+    if moved:  # as large as a task (33 is empty bytes, 16 the collector's head), so that all tasks lie one place on
+        kept.append(bytes(asyncio.Task.__basicsize__ + 16 - 33))
+
+    async def main():
+        begin = asyncio.Event()
+
+        async def send():
+            await begin.wait()
+            client(port, "6869")
+
+        tasks = [asyncio.create_task(send()) for _ in range(n)]
+        await asyncio.sleep(0)
+        told.send(b".")
+        told.recv(1)
+        begin.set()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+
+
+def workers(port, n):
+    """Two that differ in nothing but where their tasks lie; both have tasks before one of them goes on."""
+    pairs, pids = [socket.socketpair() for _ in range(2)], [0, 0]
+    for i in range(2):
+        pids[i] = os.fork()
+        if pids[i] == 0:
+            work(pairs[i][1], port, int(n), moved=i == 1)
+            os._exit(0)
+    print(*pids, flush=True)
+    sys.stdin.readline()
+    for tell, _ in pairs:
+        tell.send(b".")
+        tell.recv(1)
+    for tell, _ in pairs:
+        tell.send(b".")
+    for pid in pids:
+        os.waitpid(pid, 0)
+
+
 for line in sys.stdin:
     what, *args = line.split()
-    {"serve": serve, "client": client, "fork": fork, "fork_held": fork_held}[what](*args)
+    {"serve": serve, "client": client, "fork": fork, "fork_held": fork_held, "workers": workers}[what](*args)
     print("done", flush=True)
