@@ -51,6 +51,7 @@ type started struct {
 	at     int64
 	wished int64
 	node   *node
+	worker uint32 // the thread that makes the call, where it is none of an event loop; 0: not seen
 	method string
 	print  string // first bytes of the message
 	size   uint32 // of the message
@@ -121,6 +122,9 @@ func (t *Tracker) onGRPCStart(e *event.Event) {
 	s := t.stubAt(e.PID, e.Time)
 	n := t.actor(e)
 	k := &started{at: e.Time, wished: e.Time, node: n, print: string(e.Head[:min(len(e.Head), fingerprint)]), size: e.Len}
+	if !t.thread(e).isLoop {
+		k.worker = e.TID
+	}
 	if i := s.wishOf(n); i >= 0 {
 		k.method, k.wished = s.wishes[i].method, s.wishes[i].at
 		s.wishes = slices.Delete(s.wishes, i, i+1)
@@ -380,7 +384,7 @@ func (t *Tracker) open(c *outbound, s *stream, k *started, basis string, e *even
 		s.x.call.Basis = ""
 	}
 	t.attach(s.x)
-	t.streamWait(c, s, k)
+	t.streamWait(c, s, k, e.TID)
 	stub := t.stub(c.pid)
 	stub.open++
 	stub.seen.use(stub.open, s.sent)
@@ -431,7 +435,10 @@ func (l *seenLimit) judge(from, wait int64, ended bool) bool {
 
 // streamWait claims the time between start and HEADERS as a wait for a free stream where the
 // limit was reached: the server's own, or where that was not seen, the one of practice.
-func (t *Tracker) streamWait(c *outbound, s *stream, k *started) {
+func (t *Tracker) streamWait(c *outbound, s *stream, k *started, tid uint32) {
+	if tid != 0 && tid == k.worker {
+		return // it had waited for a lock or the GIL: a call that waits for a stream is sent by who frees one
+	}
 	wait := s.sent - k.at
 	ch := c.channel
 	full := ch.limit > 0 && ch.full >= k.at
