@@ -107,3 +107,27 @@ func TestOutboundConnectionsAreBounded(t *testing.T) {
 		t.Errorf("%d connections forgotten, %d of their calls told", forgotten, sink.calls)
 	}
 }
+
+// A pool that is without a connection again and again is remembered, and others without number are not.
+func TestEmptyPoolsAreRemembered(t *testing.T) {
+	tr := newTracker(&facts{}, false)
+	feed := func(p *tape) {
+		for i := range p.events {
+			tr.Feed(&p.events[i])
+		}
+	}
+	p := newTape().at(1).loop()
+	for i := range uint64(3 * maxEmpty) {
+		p.at(2+float64(i)).dial(100+i, 6379).ask(100+i, command("GET", "k")).answer(100+i, 2+float64(i), hit).close(100 + i)
+	}
+	feed(p)
+	if len(tr.pools) != 1 || len(tr.empty) != 1 {
+		t.Errorf("%d pools, %d remembered", len(tr.pools), len(tr.empty))
+	}
+	for i := range uint16(3 * maxEmpty) {
+		feed(newTape().at(1000+float64(i)).dial(1000+uint64(i), 7000+i).ask(1000+uint64(i), command("GET", "k")).close(1000 + uint64(i)))
+	}
+	if len(tr.pools) != maxEmpty || len(tr.empty) != maxEmpty {
+		t.Errorf("%d pools, %d remembered", len(tr.pools), len(tr.empty))
+	}
+}

@@ -60,7 +60,7 @@ func (p *connections) fullWithin(from, to int64) bool {
 
 // emptied notes that a pool has no connection. What is known of it is kept: the next one may follow at once.
 func (t *Tracker) emptied(p *connections) {
-	t.empty = append(t.empty, p.key)
+	t.empty = append(slices.DeleteFunc(t.empty, func(k poolKey) bool { return k == p.key }), p.key)
 	if len(t.empty) <= maxEmpty {
 		return
 	}
