@@ -93,7 +93,7 @@ func blockedOver(th *thread, p *connections, freed int64) (w stretch) {
 	for ; last >= 0 && !th.cuts[last].ends(p, freed); last-- {
 	}
 	if last < 0 {
-		return stretch{}
+		return th.wokenOften()
 	}
 	c := &th.cuts[last]
 	w = stretch{from: c.off, sure: c.off, to: th.goesOnAfter(last), woken: c.woken}
@@ -111,6 +111,43 @@ func blockedOver(th *thread, p *connections, freed int64) (w stretch) {
 	if w.from != w.sure {
 		w.again = []int64{w.sure}
 	}
+	if often := th.wokenOften(); often.from != 0 && often.from < w.from {
+		w.from, w.again = often.from, often.again
+	}
+	return w
+}
+
+// wokenOften looks for the sleeps of a worker thread that was woken in a lock of its own again and again, and went to
+// sleep again at once: httpcore wakes all who wait for each connection that comes back, also as somebody asks for one. Such a wait is unsure.
+func (th *thread) wokenOften() stretch {
+	var w stretch
+	all, ran := 0, int64(0)
+	for i := len(th.cuts) - 1; i >= 0; i-- {
+		c := &th.cuts[i]
+		if i+1 < len(th.cuts) {
+			ran += th.cuts[i+1].off - c.on
+		}
+		if ran > wokenInVain {
+			break
+		}
+		if c.kind&event.Futex == 0 {
+			continue
+		}
+		if ran = 0; w.to == 0 {
+			w.to = c.on
+		}
+		if !c.shared {
+			w.from = c.off
+		}
+		if c.on-c.off >= overtake {
+			all++
+		}
+	}
+	if w.from == 0 || all < herd {
+		return stretch{}
+	}
+	w.sure = w.to
+	w.again = make([]int64, all)
 	return w
 }
 

@@ -66,6 +66,12 @@ func TestBlockedThread(t *testing.T) {
 			on(waiter).at(15.1).dial(7, 6379).at(15.5).ask(7, command("GET", "k")).at(60).answer(7, 60, hit), 0, 0},
 		"it makes another after a sleep that no pool ended": {twoHave().sleeps(waiter, 3, own).gives().close(5).wakes(waiter, 3, 30, 31, own, other).
 			on(waiter).at(31.1).dial(7, 6379).at(31.5).ask(7, command("GET", "k")).at(60).answer(7, 60, hit), 0, 0},
+		"it is woken again and again by those who ask": {twoHave().gives().sleeps(waiter, 20, own).wakes(waiter, 20, 24.9, 25, own, other).sleeps(waiter, 25.1, own+1).
+			wakes(waiter, 25.1, 29, 29.1, own+1, other).sleeps(waiter, 29.3, own+2).wakes(waiter, 29.3, 33, 33.1, own+2, other).calls(waiter, 33.3, 5), 20, 13.1},
+		"it is woken twice": {twoHave().gives().sleeps(waiter, 20, own).wakes(waiter, 20, 24.9, 25, own, other).sleeps(waiter, 25.1, own+1).
+			wakes(waiter, 25.1, 33, 33.1, own+1, other).calls(waiter, 33.3, 5), 0, 0},
+		"it works between its sleeps": {twoHave().gives().sleeps(waiter, 20, own).wakes(waiter, 20, 24.9, 25, own, other).sleeps(waiter, 27.1, own+1).
+			wakes(waiter, 27.1, 29, 29.1, own+1, other).sleeps(waiter, 31.3, own+2).wakes(waiter, 31.3, 33, 33.1, own+2, other).calls(waiter, 33.3, 5), 0, 0},
 		"a connection lies idle": {twoHave().on(other).at(2.1).answer(6, 2.1, hit).reply(3, ok).sleeps(waiter, 60, own).on(giver).at(64).answer(5, 64, hit).
 			wakes(waiter, 60, 64.1, 65, own, giver).calls(waiter, 65.1, 5), 0, 0},
 	}
