@@ -348,7 +348,7 @@ func askPaths(a app, k, n int) error {
 	defer c.Close()
 	r := bufio.NewReader(c)
 	for i := range n {
-		if _, err := fmt.Fprintf(c, "GET /%s/w%s HTTP/1.1\r\nHost: t\r\n\r\n", letters(i), letters(k)); err != nil {
+		if _, err := fmt.Fprintf(c, "GET /y%s/w%s HTTP/1.1\r\nHost: t\r\n\r\n", letters(i), letters(k)); err != nil {
 			return err
 		}
 		res, err := http.ReadResponse(r, nil)
