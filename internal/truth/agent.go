@@ -124,6 +124,10 @@ func (a *Agent) SetPrecision(p kernel.Precision) error {
 // Finish lets it end and returns the recording of its whole life.
 func (a *Agent) Finish() (*recording.Recording, error) {
 	_, err := a.ask(command{Quit: true})
+	select { // it detaches: killed meanwhile, the kernel would leave its breakpoints in the target
+	case <-a.done:
+	case <-time.After(graceful):
+	}
 	a.Stop()
 	if err != nil {
 		return nil, err
