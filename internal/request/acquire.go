@@ -31,15 +31,20 @@ func (t *Tracker) acquire(c *outbound, x *exchange, th *thread, at int64) {
 
 // stoodStill looks for the stretch that ended as a connection of the pool was given back.
 func (t *Tracker) stoodStill(c *outbound, x *exchange, th *thread, at int64) stretch {
-	if th.isLoop {
-		return t.waited(x.node, c.freeSince, at)
-	}
 	p := t.connectionsOf(c)
-	w := blockedOver(th, p, c.freeSince)
+	w := t.pausedOver(p, x, th, c.freeSince, at)
 	if w.woken != 0 {
 		p.handed.Push(gap{w.woken, at}, keptIdle)
 	}
 	return w
+}
+
+// pausedOver looks for the stretch, before a time, that ended as the pool had a connection, or room for one.
+func (t *Tracker) pausedOver(p *connections, x *exchange, th *thread, freed, at int64) stretch {
+	if th.isLoop {
+		return t.waited(x.node, freed, at)
+	}
+	return blockedOver(th, p, freed)
 }
 
 // madeFor reports whether the connection was made because the call needed one: its context

@@ -1,6 +1,10 @@
 package request
 
-import "github.com/ragscope/ragscope/internal/kernel/event"
+import (
+	"slices"
+
+	"github.com/ragscope/ragscope/internal/kernel/event"
+)
 
 // A worker thread waits for a connection in a lock, as who gives one back wakes it:
 //
@@ -121,7 +125,7 @@ func blockedOver(th *thread, p *connections, freed int64) (w stretch) {
 // sleep again at once: httpcore wakes all who wait for each connection that comes back, also as somebody asks for one. Such a wait is unsure.
 func (th *thread) wokenOften() stretch {
 	var w stretch
-	all, ran := 0, int64(0)
+	ran := int64(0)
 	for i := len(th.cuts) - 1; i >= 0; i-- {
 		c := &th.cuts[i]
 		if i+1 < len(th.cuts) {
@@ -140,14 +144,14 @@ func (th *thread) wokenOften() stretch {
 			w.from = c.off
 		}
 		if c.on-c.off >= overtake {
-			all++
+			w.again = append(w.again, c.off)
 		}
 	}
-	if w.from == 0 || all < herd {
+	if w.from == 0 || len(w.again) < herd {
 		return stretch{}
 	}
+	slices.Reverse(w.again)
 	w.sure = w.to
-	w.again = make([]int64, all)
 	return w
 }
 

@@ -36,12 +36,7 @@ func (t *Tracker) waitedForRoom(c *outbound, x *exchange, th *thread, begin int6
 		if k.at < l.Read {
 			return
 		}
-		var w stretch
-		if th.isLoop {
-			w = t.waited(x.node, k.at, begin)
-		} else {
-			w = blockedOver(th, p, k.at)
-		}
+		w := t.pausedOver(p, x, th, k.at, begin)
 		if w.to = min(w.to, begin); w.to <= w.sure {
 			continue
 		}
