@@ -329,7 +329,9 @@ func (t *Tracker) finish(l *live, at int64) {
 	case c.open == l:
 		c.next(at)
 	case c.h2 != nil:
-		delete(c.h2.streams, l.stream)
+		if delete(c.h2.streams, l.stream); len(c.h2.streams) == 0 {
+			t.noDrafts(c.h2)
+		}
 	}
 	if l.Upgrade && l.Status == 101 {
 		c.ignore = true

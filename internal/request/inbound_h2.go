@@ -14,11 +14,12 @@ type session struct {
 	received, sent      http2.Joiner
 	streams             map[uint32]*live
 	newest              uint32
+	drafts              []*draft // the oldest first
 }
 
 // sole is the request that what serves the connection works for: the open one, of an HTTP/2
 // connection only if it is the only one. The order in which contexts are made for several tells
-// nothing (hypercorn makes others between them): those are known by the context that answers.
+// nothing (hypercorn makes others between them): those are drafts until they answer.
 func (c *inbound) sole() *live {
 	if c.h2 == nil {
 		return c.open
@@ -137,6 +138,7 @@ func (t *Tracker) inboundFrameSent(c *inbound, th *thread, e *event.Event, f eve
 			return
 		}
 		if l.Status == 0 && fields.Status >= 200 {
+			l = t.answers(t.context(e), l)
 			l.Status, l.First = fields.Status, e.Time
 			l.SSE = strings.HasPrefix(fields.ContentType, "text/event-stream")
 			t.bindByResponse(l, e)

@@ -103,8 +103,8 @@ func TestInboundHTTP2HeadOverReads(t *testing.T) {
 	}
 }
 
-// A context that the connection's own makes is the request's that is alone; of several, each is known by
-// the context that answers.
+// A context that the connection's own makes is the request's that is alone; of several, each is a draft until it
+// answers, and no answer of its own makes it none.
 func TestInboundHTTP2Contexts(t *testing.T) {
 	const accepted, server, first, second = 10, 12, 20, 21 // and 13 and 14, which serve the connection
 	open := func() *tape {
@@ -116,9 +116,9 @@ func TestInboundHTTP2Contexts(t *testing.T) {
 		want string
 	}{
 		"in a read each": {open().at(2).enter(server).clientFrames(1, 2, a).copied(first).copied(13).at(2.1).loop().
-			at(2.15).enter(server).clientFrames(1, 2.15, b).copied(second).copied(14), "/a GET"},
+			at(2.15).enter(server).clientFrames(1, 2.15, b).copied(second).copied(14), "/b MGET, /a GET"},
 		"in one read": {open().at(2).enter(server).clientFrames(1, 2, a, b).copied(first).copied(13).at(2.1).loop().
-			at(2.15).enter(server).copied(14).copied(second), ""},
+			at(2.15).enter(server).copied(14).copied(second), "/b MGET, /a GET"},
 	} {
 		p := c.made.at(2.2).loop().at(2.3).enter(first).ask(5, command("GET", "a")).at(2.4).enter(second).ask(6, command("MGET", "b")).at(2.5).loop().
 			at(4).answer(6, 4, "*1\r\n"+hit).at(4.1).enter(second).serverFrames(1, replies(3, 0, "200")).at(4.2).loop().at(4.3).enter(server).serverFrames(1, h2(http2.Data, http2.EndStream, 3, "x")).
@@ -133,9 +133,43 @@ func TestInboundHTTP2Contexts(t *testing.T) {
 				t.Errorf("%s: %s: %s", name, r.Endpoint, stages(r))
 			}
 		}
+		for _, c := range tr.in {
+			if len(c.h2.drafts) != 0 {
+				t.Errorf("%s: %d drafts are left", name, len(c.h2.drafts))
+			}
+		}
 		if strings.Join(got, ", ") != c.want || len(tr.Losses()) != 0 {
 			t.Errorf("%s: calls %q, want %q; losses %v", name, got, c.want, tr.Losses())
 		}
+	}
+}
+
+// What a context waited for is told when it answers, of the request's endpoint; one that never answers was no request's.
+func TestDrafts(t *testing.T) {
+	const accepted, server, first, second, other = 10, 12, 20, 21, 22
+	f, tr := play(t, newTape().at(0).loop().syn(1).at(1).accept(1).copied(accepted).at(1.1).loop().at(1.2).enter(accepted).copied(server).loop().dial(5, 6379).
+		at(2).enter(server).clientFrames(1, 2, asks(1, http2.EndStream, "/a"), asks(3, http2.EndStream, "/b")).copied(first).copied(second).copied(other).at(2.1).loop().
+		at(2.2).enter(first).ask(5, command("GET", "a")).at(2.3).enter(second).at(2.4).loop().
+		at(9).slept(2.5).answer(5, 9, hit).at(9.1).enter(first).at(9.2).enter(second).ask(5, command("GET", "b")).at(9.3).loop().
+		at(10).slept(9.4).answer(5, 10, hit).at(10.1).enter(other).ask(5, command("GET", "c")).at(10.2).loop().
+		at(11).slept(10.3).answer(5, 11, hit).at(11.1).enter(second).serverFrames(1, replies(3, http2.EndStream, "200")).at(11.2).enter(first).serverFrames(1, replies(1, http2.EndStream, "200")))
+	var got []string
+	for _, k := range f.connections {
+		if k.Change == Waited {
+			got = append(got, fmt.Sprintf("%s waited %.1f", k.Endpoint, float64(k.End-k.Time)/1e6))
+		}
+	}
+	for _, r := range f.requests {
+		got = append(got, fmt.Sprintf("%s unexplained %.1f", r.Endpoint, r.sum(Unexplained)))
+		for _, k := range r.Calls {
+			got = append(got, k.Endpoint+" "+k.Operation)
+		}
+	}
+	if want := "GET /b waited 6.8, GET /b unexplained 0.0, GET /b GET, GET /a unexplained 2.0, GET /a GET"; strings.Join(got, ", ") != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if len(f.calls) != 1 || f.calls[0].Endpoint != "" || tr.Orphans() != 1 {
+		t.Errorf("calls of no request %+v, %d orphans", f.calls, tr.Orphans())
 	}
 }
 

@@ -12,6 +12,7 @@ type live struct {
 	Request
 	conn      *inbound
 	stream    uint32 // HTTP/2
+	draft     *draft // it has no head yet
 	reader    *node  // stands for it while a thread reads or parses for it
 	bound     bool   // a context is known
 	answered  bool
@@ -143,10 +144,17 @@ func (l *live) ran(th *thread, at int64) {
 // begun is the first step of a context of its own: from the read on it waited for the event loop, if
 // that has not slept since.
 func (l *live) begun(th *thread, at int64) {
-	if !l.stepped && th.isLoop && th.slept < l.Read {
-		l.add(loopWait, l.Read, at, "", nil)
+	if l.stepped {
+		return
 	}
 	l.stepped = true
+	switch {
+	case !th.isLoop:
+	case l.draft != nil:
+		l.draft.began, l.draft.slept = at, th.slept
+	case th.slept < l.Read:
+		l.add(loopWait, l.Read, at, "", nil)
+	}
 }
 
 // hopped notes that another context of its connection runs in the turn after its own last step, or

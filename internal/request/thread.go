@@ -310,6 +310,10 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 			l.own(n)
 			return
 		}
+		if c.h2 != nil && len(c.h2.streams) > 1 {
+			t.drafts(c, n)
+			return
+		}
 	}
 	// A pipelined or early next request of the connection is started from the context of the
 	// one that was just answered.

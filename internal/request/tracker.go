@@ -243,6 +243,9 @@ func (t *Tracker) turnTo(to Step) {
 			for _, l := range c.h2.streams {
 				l.Followed, l.on = false, nil
 			}
+			for _, d := range c.h2.drafts {
+				d.Followed, d.on = false, nil
+			}
 		}
 		if l := c.open; l != nil {
 			l.Followed, l.on = false, nil
@@ -333,6 +336,10 @@ func (t *Tracker) use(c *outbound, at int64, change Change, l *live, operation s
 func (t *Tracker) waitFor(c *outbound, change Change, l *live, from, to, unsure int64) {
 	k := c.changed(change, l, from)
 	k.End, k.Unsure = to, unsure
+	if d := l.drafted(); d != nil && len(d.held) < maxDraftWaits {
+		d.held = append(d.held, k)
+		return
+	}
 	t.sink.Connection(k)
 }
 

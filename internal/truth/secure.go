@@ -36,8 +36,8 @@ var secureServers = map[string]struct {
 }{
 	"uvicorn, asyncio":  {strings.Fields("-m uvicorn secure:app --loop asyncio --log-level warning --no-access-log --ssl-keyfile key.pem --ssl-certfile cert.pem"), asyncClients, false},
 	"uvicorn, uvloop":   {strings.Fields("-m uvicorn secure:app --loop uvloop --log-level warning --no-access-log --ssl-keyfile key.pem --ssl-certfile cert.pem"), asyncClients, false},
-	"hypercorn":         {strings.Fields("-m hypercorn secure:app --keyfile key.pem --certfile cert.pem"), asyncClients[:3], false},
-	"hypercorn, HTTP/2": {strings.Fields("-m hypercorn secure:app --keyfile key.pem --certfile cert.pem"), asyncClients[:3], true},
+	"hypercorn":         {strings.Fields("-m hypercorn secure:app --config hypercorn.toml --keyfile key.pem --certfile cert.pem"), asyncClients[:3], false},
+	"hypercorn, HTTP/2": {strings.Fields("-m hypercorn secure:app --config hypercorn.toml --keyfile key.pem --certfile cert.pem"), asyncClients[:3], true},
 	"gunicorn gthread":  {strings.Fields("-m gunicorn secure:wsgi --worker-class gthread --threads 20 --keyfile key.pem --certfile cert.pem"), []string{"none", "requests"}, false},
 }
 
@@ -45,6 +45,9 @@ var (
 	asyncClients  = []string{"none", "httpx", "aiohttp", "openai", "redis", "requests"}
 	secureAddress = map[string]string{"uvicorn": "--port", "hypercorn": "--bind", "gunicorn": "--bind"}
 )
+
+// hypercornSettings keep it from closing a connection after 1,000 requests, with those that it has read and not answered.
+const hypercornSettings = "keep_alive_max_requests = 1000000\n"
 
 // RunSecure measures one of secureServers with its clients in turn, n requests at a time until count are
 // answered: everything over TLS.
@@ -101,6 +104,9 @@ func (s *Stand) startSecure(dir, server string, pool *x509.CertPool) (address, l
 		return "", "", err
 	}
 	if err := place(dir, "secure"); err != nil {
+		return "", "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "hypercorn.toml"), []byte(hypercornSettings), 0o644); err != nil {
 		return "", "", err
 	}
 	redisPort, err := s.startSecureRedis()
