@@ -24,7 +24,7 @@ func (t *Tracker) drafts(c *inbound, n *node) {
 		c.h2.drafts = c.h2.drafts[1:]
 	}
 	d := &draft{root: n, live: &live{conn: c}}
-	d.live.draft = d
+	d.draft = d
 	d.PID, d.Followed = c.pid, t.step == Followed
 	d.own(n)
 	c.h2.drafts = append(c.h2.drafts, d)
@@ -44,7 +44,7 @@ func (t *Tracker) answers(n *node, l *live) *live {
 		d.held[i].Endpoint = d.Endpoint
 		t.sink.Connection(d.held[i])
 	}
-	d.live.draft = nil
+	d.draft = nil
 	return d.live
 }
 
@@ -59,19 +59,19 @@ func (l *live) drafted() *draft {
 func (d *draft) fill(l *live) {
 	was := d.Request
 	d.Request, d.stream, d.fedIn = l.Request, l.stream, l.fedIn
-	d.Calls, d.TimedOut, d.Missing = append(l.Calls, was.Calls...), append(l.TimedOut, was.TimedOut...), append(l.Missing, was.Missing...)
+	d.Calls, d.TimedOut, d.Missing = slices.Concat(l.Calls, was.Calls), slices.Concat(l.TimedOut, was.TimedOut), slices.Concat(l.Missing, was.Missing)
 	d.Followed = d.Followed && was.Followed
 	for _, k := range d.Calls {
 		k.Endpoint = d.Endpoint
 	}
-	d.parts = append(l.parts, d.parts...)
+	d.parts = slices.Concat(l.parts, d.parts)
 	if d.slept < d.Read {
 		d.add(loopWait, d.Read, d.began, "", nil)
 	}
 	for _, x := range l.awaiting {
 		x.live = d.live
 	}
-	d.awaiting = append(l.awaiting, d.awaiting...)
+	d.awaiting = slices.Concat(l.awaiting, d.awaiting)
 	d.reader = l.reader
 	d.reader.live = d.live
 	for _, th := range l.on {
