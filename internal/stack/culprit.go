@@ -25,8 +25,16 @@ type Stretch struct {
 // of Advance. Not for concurrent use.
 type Culprits struct {
 	hold   int64
-	recent ring.Ring[Sample]
+	recent ring.Ring[glimpse]
 	held   []question
+}
+
+// glimpse is what is kept of a sample: a hundred bytes, where its stack takes five thousand.
+type glimpse struct {
+	pid, tid    uint32
+	time, value int64
+	kind        Kind
+	culprit     Frame
 }
 
 type question struct {
@@ -39,7 +47,7 @@ func NewCulprits(hold time.Duration) *Culprits { return &Culprits{hold: int64(ho
 
 // Sample takes a sample.
 func (c *Culprits) Sample(s Sample) {
-	c.recent.Push(s, maxRecent)
+	c.recent.Push(glimpse{s.PID, s.TID, s.Time, s.Value, s.Kind, culprit(s.Frames)}, maxRecent)
 }
 
 // Ask calls answer once it can be known which function it was: "" where no sample was taken.
@@ -67,24 +75,24 @@ func (c *Culprits) Flush() {
 
 // of is the function that most samples of the stretch name.
 func (c *Culprits) of(x Stretch) string {
-	var within []*Sample
+	var within []*glimpse
 	recent := c.recent.All()
 	for i := range recent {
-		if s := &recent[i]; s.PID == x.PID && s.TID == x.TID && x.Start <= s.Time && s.Time <= x.End {
+		if s := &recent[i]; s.pid == x.PID && s.tid == x.TID && x.Start <= s.time && s.time <= x.End {
 			within = append(within, s)
 		}
 	}
-	slices.SortFunc(within, func(a, b *Sample) int { return cmp.Compare(a.Time, b.Time) })
+	slices.SortFunc(within, func(a, b *glimpse) int { return cmp.Compare(a.time, b.time) })
 	seen := map[string]int64{}
 	for i, s := range within {
-		weight := s.Value
-		if s.Kind == OffCPU { // it slept from there on, at most until it ran again
-			weight = x.End - s.Time
+		weight := s.value
+		if s.kind == OffCPU { // it slept from there on, at most until it ran again
+			weight = x.End - s.time
 			if i+1 < len(within) {
-				weight = within[i+1].Time - s.Time
+				weight = within[i+1].time - s.time
 			}
 		}
-		if name := Culprit(s.Frames); name != "" {
+		if name := s.culprit.place(); name != "" {
 			seen[name] += weight
 		}
 	}
@@ -98,7 +106,10 @@ func (c *Culprits) of(x Stretch) string {
 // Culprit names the function of a stack that somebody who wants to mend it would open: the
 // innermost one of the application's own code, "search (api/routes.py)"; where there is none, the
 // innermost Python function; "" without Python.
-func Culprit(frames []Frame) string {
+func Culprit(frames []Frame) string { return culprit(frames).place() }
+
+// culprit is the frame of that function, none without Python.
+func culprit(frames []Frame) (f Frame) {
 	innermost := -1
 	for i := range frames {
 		if frames[i].Kind != Python {
@@ -112,10 +123,14 @@ func Culprit(frames []Frame) string {
 			break
 		}
 	}
-	if innermost < 0 {
-		return ""
+	if innermost >= 0 {
+		f = frames[innermost]
 	}
-	f := frames[innermost]
+	return f
+}
+
+// place is a function with its file, "search (api/routes.py)".
+func (f Frame) place() string {
 	if f.File == "" {
 		return f.Function
 	}
