@@ -13,6 +13,7 @@ func (c *Collector) Absorb(o *Collector) {
 			t.absorb(s)
 		}
 	}
+	c.seal()
 	c.calls += o.calls
 	c.loop.absorb(&o.loop)
 }
@@ -61,17 +62,6 @@ func (e *endpoint) absorbLLM(o *endpoint) {
 	}
 	for name := range o.models {
 		e.model(name)
-	}
-}
-
-func (s *second) absorb(o *second) {
-	s.requests += o.requests
-	s.errors += o.errors
-	s.latency.Merge(o.latency)
-	for i := range o.stages {
-		for _, k := range o.stages[i] {
-			s.stages[i].add(k.stage, k.peer, k.seconds)
-		}
 	}
 }
 

@@ -21,6 +21,7 @@ type Collector struct {
 	pools     *pool.Pools
 	endpoints map[string]*endpoint
 	ticks     []*second
+	sealed    int   // of them, the first ones
 	calls     int64 // of no request
 	loop      loop
 }
@@ -70,16 +71,6 @@ func (s *shares) add(stage, peer string, seconds float64) {
 	}
 	*s = append(*s, share{stage, peer, seconds})
 }
-
-type second struct {
-	requests, errors, active int64
-	latency                  recording.Dist
-	stages                   [2]shares // of requests that were followed, and of the others
-	cpu                      float64
-}
-
-// maxTicks bounds the timeline: 6 hours; later seconds are in the figures, not in the timeline.
-const maxTicks = 6 * 3600
 
 // Names that come from the wire are bounded; what goes beyond is counted together as other.
 const (
@@ -229,36 +220,6 @@ func (e *endpoint) addLLM(k *request.Call) {
 	}
 }
 
-const wholeSecond = 1_000_000_000 // ns
-
-// at is the second that t lies in. Seconds begin where the clock's do, so that those of all stretches agree.
-func (c *Collector) at(t int64) *second {
-	i := int(t/wholeSecond - c.begin/wholeSecond)
-	if i < 0 || i >= maxTicks {
-		return nil
-	}
-	for len(c.ticks) <= i {
-		c.ticks = append(c.ticks, &second{})
-	}
-	return c.ticks[i]
-}
-
-// tick adds the request to the second in which it ended.
-func (c *Collector) tick(r *request.Request, e *endpoint) {
-	s := c.at(r.Last)
-	if s == nil {
-		return
-	}
-	s.requests++
-	if r.Status >= 500 || r.Status == 0 {
-		s.errors++
-	}
-	s.latency.Observe(float64(r.Total()) / 1e9)
-	for _, k := range e.perReq {
-		s.stages[of(r)].add(k.stage, k.peer, k.seconds)
-	}
-}
-
 // Call adds a finished call that is in no request's list.
 func (c *Collector) Call(k *request.Call) {
 	if k.LastRead < c.begin {
@@ -273,14 +234,6 @@ func (c *Collector) Call(k *request.Call) {
 
 // Connection passes a pool change on.
 func (c *Collector) Connection(k request.Connection) { c.pools.Apply(k) }
-
-// Sample notes the requests under way and the cores that the target uses, at a time.
-func (c *Collector) Sample(at int64, active int64, cores float64) {
-	if s := c.at(at); s != nil {
-		s.active = max(s.active, active)
-		s.cpu = cores
-	}
-}
 
 // Begin is where the stretch begins, on CLOCK_MONOTONIC in ns.
 func (c *Collector) Begin() int64 { return c.begin }
@@ -306,28 +259,8 @@ func (c *Collector) Fill(r *recording.Recording, end int64) {
 	r.Pools = c.pools.Recording(end)
 	r.EventLoop = c.loop.recording()
 	for i, s := range c.ticks {
-		r.Timeline = append(r.Timeline, recording.Tick{
-			T: float64(i), Requests: s.requests, Errors: s.errors, Active: s.active,
-			P50: s.latency.Quantile(.5), P95: s.latency.Quantile(.95), Max: s.latency.Max, CPU: s.cpu, Stages: s.named(),
-		})
+		r.Timeline = append(r.Timeline, s.recording(i))
 	}
-}
-
-// named is the seconds of each stage, the peer behind its name.
-func (s *second) named() map[string]float64 {
-	best := s.stages[followed]
-	if len(best) == 0 {
-		best = s.stages[unfollowed]
-	}
-	out := make(map[string]float64, len(best))
-	for _, k := range best {
-		name := k.stage
-		if k.peer != "" {
-			name += " " + k.peer
-		}
-		out[name] += k.seconds
-	}
-	return out
 }
 
 func (e *endpoint) recording() recording.Endpoint {
