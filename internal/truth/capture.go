@@ -43,7 +43,10 @@ func capturedRows() (out []callers) {
 		if len(out)%2 == 1 {
 			c.loop = "asyncio"
 		}
-		key := fmt.Sprint(c.client, c.middleware, c.streams)
+		if c.host != nil {
+			c.loop = c.host.loop
+		}
+		key := fmt.Sprint(c.client, c.middleware, c.streams, c.server())
 		if c.peer == "ollama" || have[key] { // their clients talk to another server too
 			continue
 		}

@@ -23,6 +23,7 @@ type callers struct {
 	peer        string // a name of peers
 	sync        bool   // the client blocks its thread
 	loop        string // "" is uvloop
+	host        *host  // nil is uvicorn
 	middleware  string // "" is plain ASGI; "base" is Starlette's BaseHTTPMiddleware
 	concurrency int
 	requests    int
@@ -34,6 +35,9 @@ type callers struct {
 
 func (c callers) name() string {
 	name := fmt.Sprintf("%s, %d at once, %s", c.client, c.concurrency, cmp.Or(c.loop, "uvloop"))
+	if c.host != nil {
+		name += ", " + c.host.name
+	}
 	if c.middleware != "" {
 		name += ", BaseHTTPMiddleware"
 	}
@@ -111,7 +115,34 @@ func clientRows() (out []callers) {
 		c.joined, c.precision = false, kernel.Linked
 		at(64, c)
 	}
+	for i := range hosts {
+		for _, c := range []callers{{client: "redis-py asyncio", peer: "redis"}, {client: "httpx async", peer: "web"}} {
+			c.host, c.loop = &hosts[i], hosts[i].loop
+			at(16, c)
+		}
+	}
 	return out
+}
+
+// A host is another server than uvicorn that the application runs in.
+type host struct {
+	name    string
+	args    []string // of python, PORT being put in
+	workers int
+	loop    string
+}
+
+var hosts = []host{
+	{"gunicorn, uvicorn workers", gunicorn("clients:app", "uvicorn_worker.UvicornWorker"), 2, ""},
+	{"hypercorn", []string{"-m", "hypercorn", "clients:app", "-b", "127.0.0.1:PORT", "--keep-alive", "60", "--log-level", "error"}, 0, "asyncio"},
+	{"granian", []string{"-m", "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "PORT", "--loop", "asyncio", "--log-level", "error", "clients:app"}, 1, "asyncio"},
+}
+
+func (c callers) server() string {
+	if c.host != nil {
+		return c.host.name
+	}
+	return "uvicorn"
 }
 
 // paths are the patterns of app/clients.py.
@@ -146,9 +177,9 @@ func (c callers) run(ctx context.Context, dir string) (*Row, error) {
 		return nil, err
 	}
 	r := &Row{
-		Name: c.name(), Kind: "client", Server: "uvicorn, " + cmp.Or(c.loop, "uvloop"), Client: c.client, Peer: o.peer,
+		Name: c.name(), Kind: "client", Server: c.server() + ", " + cmp.Or(c.loop, "uvloop"), Client: c.client, Peer: o.peer,
 		Concurrency: c.concurrency, Load: fmt.Sprintf("%d at once, pool %d, every pattern in turn", c.concurrency, c.pool),
-		Versions: pythonVersions(o.python, "fastapi", "uvicorn", "uvloop", "redis", "httpx", "aiohttp", "urllib3", "requests", "neo4j", "grpcio", "qdrant-client", "openai", "ollama"),
+		Versions: pythonVersions(o.python, "fastapi", "uvicorn", "gunicorn", "hypercorn", "granian", "uvloop", "redis", "httpx", "aiohttp", "urllib3", "requests", "neo4j", "grpcio", "qdrant-client", "openai", "ollama"),
 	}
 	r.Finish(o.rec)
 	j := newJudge(&o.truth, r.Requests(o.sent, o.seen))
@@ -209,7 +240,11 @@ func (c callers) observe(ctx context.Context, dir, events string) (*sight, error
 
 // startCallers starts app/clients.py and waits until it answers.
 func (s *Stand) startCallers(c callers, peer string) (python, address string, app *Process, err error) {
-	if python, err = venv("clients"); err != nil {
+	packages, workers := "clients", 1
+	if c.host != nil {
+		packages, workers = "hosts", c.host.workers
+	}
+	if python, err = venv(packages); err != nil {
 		return "", "", nil, err
 	}
 	if err := place(s.Dir, "clients"); err != nil {
@@ -219,16 +254,21 @@ func (s *Stand) startCallers(c callers, peer string) (python, address string, ap
 	if err != nil {
 		return "", "", nil, err
 	}
-	env := []string{"CLIENT=" + c.client, "PEER=" + peer, "POOL=" + strconv.Itoa(c.pool), "TRUTH=" + filepath.Join(s.Dir, "truth.jsonl"), "MIDDLEWARE=" + c.middleware}
+	env := []string{"CLIENT=" + c.client, "PEER=" + peer, "POOL=" + strconv.Itoa(c.pool), "TRUTH=" + filepath.Join(s.Dir, "truth.jsonl"), "MIDDLEWARE=" + c.middleware, "PYTHONPATH=" + s.Dir}
 	if c.peer == "ollama" {
 		env = append(env, "MODEL=smollm2")
 	}
-	app, err = s.start("target", false, env, python, "-m", "uvicorn", "clients:app", "--host", "127.0.0.1", "--port", port, "--loop", cmp.Or(c.loop, "uvloop"),
-		"--http", "httptools", "--log-level", "warning", "--no-access-log", "--backlog", "2048")
-	if err != nil {
+	args := []string{"-m", "uvicorn", "clients:app", "--host", "127.0.0.1", "--port", port, "--loop", cmp.Or(c.loop, "uvloop"), "--http", "httptools", "--log-level", "warning", "--no-access-log", "--backlog", "2048"}
+	if c.host != nil {
+		args = nil
+		for _, a := range c.host.args {
+			args = append(args, strings.ReplaceAll(a, "PORT", port))
+		}
+	}
+	if app, err = s.start("target", false, env, append([]string{python}, args...)...); err != nil {
 		return "", "", nil, err
 	}
-	t := &Target{Process: app, Settings: Settings{Workers: 1}, Address: address}
+	t := &Target{Process: app, Settings: Settings{Workers: workers}, Address: address}
 	return python, address, app, app.await(30*time.Second, t.answers)
 }
 
