@@ -28,6 +28,7 @@ type inbound struct {
 	read        int64      // the newest read
 	h2          *session   // the requests of an HTTP/2 connection
 	stalled     int64      // since when response bytes wait for the client; 0: they do not
+	front       *front     // that serves the agent's own request
 	ignore      bool       // the agent's own, an upgrade, or a protocol that is not HTTP/1
 }
 
@@ -123,6 +124,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	if msg.UserAgent == protocol.AgentName || msg.Proto == "HTTP/2.0" {
 		t.abandon(c, e.Time, "the connection went over to another protocol")
 		c.ignore = true
+		c.front = t.readByFront(th, e, nil)
 		if msg.Proto == "HTTP/2.0" { // else the kernel side tells frames
 			t.lose("inbound", "HTTP/2 not recognised at its begin")
 		}
@@ -138,6 +140,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	l := t.newLive(c, e, msg.Method, msg.Target, cmp.Or(msg.RequestID, msg.TraceParent))
 	l.Upgrade = msg.Upgrade
 	l.timeArrival(c, m.Earlier)
+	l.front = t.readByFront(th, e, l)
 	if len(c.queue) == maxPipelined {
 		t.lose("inbound", "more than 64 pipelined requests")
 		t.abandon(c, e.Time, "more than 64 pipelined requests")
@@ -217,6 +220,7 @@ func (t *Tracker) onInboundSend(e *event.Event) {
 		return
 	}
 	t.bindByResponse(l, e)
+	t.sentByFront(th, l)
 	ended := false // what follows in this piece belongs to nobody yet
 	for _, m := range events {
 		if l = c.open; l == nil {
@@ -342,6 +346,9 @@ func (t *Tracker) finish(l *live, at int64) {
 	fact := l.Request
 	l.parts, l.awaiting, l.on, l.Spans, l.Calls, l.passing, l.Forwards = nil, nil, nil, nil, nil, passing{}, nil
 	l.pauses, l.made, l.Reasons, l.TimedOut = nil, nil, nil, nil // contexts may remember it for long
+	if l.front != nil {
+		t.doneByFront(l.front)
+	}
 	t.sink.Request(&fact)
 }
 
@@ -388,6 +395,9 @@ func (t *Tracker) endInbound(sock uint64, at int64) {
 	}
 	delete(t.in, sock)
 	delete(t.writers, sock)
+	if c.front != nil {
+		t.doneByFront(c.front)
+	}
 	if c.ignore {
 		t.abandon(c, at, "the connection went over to another protocol")
 		return

@@ -112,6 +112,7 @@ func (t *Tracker) beginStream(c *inbound, th *thread, e *event.Event, h http2.He
 		t.lose("inbound", "HTTP/2 method or path not known: connection joined midway, or head cut")
 	}
 	l.timeArrival(c, len(c.pieces)-1)
+	l.front = t.readByFront(th, e, l)
 	c.served++
 	t.counts[l.Endpoint]++
 	s.streams[h.Stream] = l
@@ -142,6 +143,7 @@ func (t *Tracker) inboundFrameSent(c *inbound, th *thread, e *event.Event, f eve
 			l.Status, l.First = fields.Status, e.Time
 			l.SSE = strings.HasPrefix(fields.ContentType, "text/event-stream")
 			t.bindByResponse(l, e)
+			t.sentByFront(th, l)
 		}
 		t.streamSent(l, th, e, f, h.EndStream)
 	case http2.Data:

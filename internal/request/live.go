@@ -13,6 +13,8 @@ type live struct {
 	conn      *inbound
 	stream    uint32 // HTTP/2
 	draft     *draft // it has no head yet
+	front     *front // whose threads serve it
+	unordered bool   // those may have gone on with others of its connection first
 	reader    *node  // stands for it while a thread reads or parses for it
 	bound     bool   // a context is known
 	answered  bool

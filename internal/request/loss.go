@@ -16,6 +16,7 @@ const maxGaps = 64
 func (t *Tracker) Lost(from, to int64) {
 	t.contexts.noConnections() // an address may have been born anew meanwhile
 	t.releaseAll()
+	t.unsettle()
 	for _, th := range t.threads {
 		th.limiter = nil // what came back meanwhile is not known
 	}

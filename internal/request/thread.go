@@ -7,32 +7,35 @@ import (
 
 // A thread of the target: which context it runs, since when, and what it was reading.
 type thread struct {
-	pid     uint32
-	seen    int64 // last sign of life
-	isLoop  bool
-	async   bool    // contexts were made on it: what it does without one belongs to nobody
-	turn    uint32  // of the event loop
-	base    uint64  // the context that is current between its callbacks; 0: not told
-	firsts  []*node // contexts that ran first in this turn of asyncio's, and may be timers as yet
-	ranIn   [2]round
-	current *node
-	address uint64 // of the current context; 0: lent to a request
-	asleep  int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
-	slept   int64  // when the event loop last went to sleep
-	since   int64  // the current step's begin
-	cuts    []cut  // of the current step
-	serving *live  // thread as execution context: no contexts, one request at a time
-	got     *node  // whose work of an executor it does
-	told    bool   // in the current step it had the event loop go on with something
-	polls   bool   // a call in the current step polls with epoll: it is no event loop for that
-	reading reading
-	accepts *inbound // the connection that accept has just returned to it
-	turns   turns
-	replied *exchange // whose answer it read outside any context: the next one entered is the connection's
-	history history
-	gifts   ring.Ring[gift] // of a worker thread
-	lock    uint64          // that it sleeps in; 0: none
-	limiter *limiter        // of its worker threads
+	pid      uint32
+	seen     int64 // last sign of life
+	isLoop   bool
+	async    bool    // contexts were made on it: what it does without one belongs to nobody
+	turn     uint32  // of the event loop
+	base     uint64  // the context that is current between its callbacks; 0: not told
+	firsts   []*node // contexts that ran first in this turn of asyncio's, and may be timers as yet
+	ranIn    [2]round
+	current  *node
+	address  uint64 // of the current context; 0: lent to a request
+	asleep   int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
+	slept    int64  // when the event loop last went to sleep
+	since    int64  // the current step's begin
+	cuts     []cut  // of the current step
+	serving  *live  // thread as execution context: no contexts, one request at a time
+	got      *node  // whose work of an executor it does
+	told     bool   // in the current step it had the event loop go on with something
+	polls    bool   // a call in the current step polls with epoll: it is no event loop for that
+	reading  reading
+	accepts  *inbound // the connection that accept has just returned to it
+	turns    turns
+	replied  *exchange // whose answer it read outside any context: the next one entered is the connection's
+	history  history
+	gifts    ring.Ring[gift] // of a worker thread
+	lock     uint64          // that it sleeps in; 0: none
+	limiter  *limiter        // of its worker threads
+	fronts   bool            // it serves clients and runs no Python
+	wokenBy  *live           // whose context has woken it since it last slept and sent
+	steppers ring.Ring[stepper]
 }
 
 // reading is the moment after a thread has read an inbound request: contexts that it makes
@@ -134,6 +137,7 @@ func (t *Tracker) pause(th *thread, at int64) {
 		l.ran(th, at)
 		th.history.add(th.since, at, l.Endpoint)
 	}
+	t.stepped(th, n, th.since, at)
 	th.current = nil
 	th.cuts = th.cuts[:0]
 }
@@ -213,6 +217,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 func (t *Tracker) onSwitch(e *event.Event) {
 	th := t.thread(e)
 	th.asleep = 0
+	t.wokeFront(th, e)
 	c, why := t.wokeIn(th, e), e.Flags
 	if th.polls {
 		why &^= event.Epoll
@@ -317,8 +322,11 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 	}
 	// A pipelined or early next request of the connection is started from the context of the
 	// one that was just answered.
-	if l := n.owner(); l != nil && l.answered && l.conn.open != nil && l.conn.open != l && !l.conn.open.bound {
+	if l := n.owner(); l != nil && l.answered && l.front == nil && l.conn.open != nil && l.conn.open != l && !l.conn.open.bound {
 		l.conn.open.own(n)
+	}
+	if n.owner() == nil {
+		t.madeByFront(e, n)
 	}
 }
 

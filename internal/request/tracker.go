@@ -77,6 +77,7 @@ type Tracker struct {
 	pools    map[poolKey]*connections
 	empty    []poolKey        // pools that had no connection at some time, the oldest first
 	grpc     map[uint32]*stub // by pid
+	fronts   map[uint32]*front
 	secured  map[uint64]*secured
 	readable map[whose]bool     // a TLS connection of theirs was read
 	habits   map[string]*habits // by endpoint
@@ -97,7 +98,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, fronts: map[uint32]*front{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -223,6 +224,7 @@ func (t *Tracker) turnTo(to Step) {
 	if unknown {
 		clear(t.writers)
 		clear(t.works)
+		t.unsettle()
 		t.contexts = newContexts() // what was born meanwhile was not seen, so no address can be trusted
 	}
 	if from.enters() {
@@ -290,6 +292,7 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 		}
 	}
 	delete(t.grpc, pid)
+	delete(t.fronts, pid)
 	delete(t.readable, whose{pid, "inbound"})
 	delete(t.readable, whose{pid, "outbound"})
 }
