@@ -291,7 +291,10 @@ func (t *Tracker) onNew(e *event.Event) {
 	n := t.contexts.birth(e.PID, e.Other, nil, e.Time)
 	t.adopt(th, n, e)
 	if n.live == nil {
-		if p := t.contexts.at(e.PID, e.Context); p != nil && p.owner() != nil {
+		p := t.contexts.at(e.PID, e.Context)
+		if o := th.goesOnWith(p.owner()); o != nil {
+			o.own(n)
+		} else if p.owner() != nil {
 			n.parent = p
 		}
 	}
@@ -320,14 +323,26 @@ func (t *Tracker) adopt(th *thread, n *node, e *event.Event) {
 			return
 		}
 	}
-	// A pipelined or early next request of the connection is started from the context of the
-	// one that was just answered.
-	if l := n.owner(); l != nil && l.answered && l.front == nil && l.conn.open != nil && l.conn.open != l && !l.conn.open.bound {
-		l.conn.open.own(n)
+	if o := th.goesOnWith(n.owner()); o != nil {
+		o.own(n)
+		return
 	}
 	if n.owner() == nil {
 		t.madeByFront(e, n)
 	}
+}
+
+// goesOnWith is the request that a context of another's, l, is made for: a pipelined or early next one of the
+// connection is started from the context of the one that was just answered, in the step that sent the answer as a rule,
+// with all that it makes there.
+func (th *thread) goesOnWith(l *live) *live {
+	if l == nil || !l.answered || l.front != nil {
+		return nil
+	}
+	if o := l.conn.open; o != nil && o != l && (!o.bound || th.since == l.Last) {
+		return o
+	}
+	return nil
 }
 
 // history remembers whose request a thread ran when, for stack samples that come later.
