@@ -108,7 +108,7 @@ func (t *Tracker) onInboundRecv(e *event.Event) {
 			}
 		}
 		l.fedIn = th.turn
-		t.lend(th, l, e.Time)
+		t.lend(th, c.open, e.Time)
 	}
 }
 
@@ -219,6 +219,7 @@ func (t *Tracker) onInboundSend(e *event.Event) {
 		t.lose("inbound", "response without its request: connection joined midway")
 		return
 	}
+	l.workedFor(th)
 	t.bindByResponse(l, e)
 	t.sentByFront(th, l)
 	ended := false // what follows in this piece belongs to nobody yet
@@ -236,12 +237,30 @@ func (t *Tracker) onInboundSend(e *event.Event) {
 				l.sent(e)
 			}
 			t.finish(l, e.Time)
+			t.servesNext(th, l, e.Time)
 			ended = true
 		}
 	}
 	if l = c.open; l != nil && !ended {
 		l.sent(e)
 		t.split(th, e.Time)
+	}
+}
+
+// workedFor takes the work of an executor that answers for l's: another thread had read the request, behind others.
+func (l *live) workedFor(th *thread) {
+	if n := th.got; n != nil && n == th.current && n.owner() == nil && !l.bound {
+		l.own(n)
+		l.lent = n
+		l.runsOn(th)
+	}
+}
+
+// servesNext has a thread that serves its connection without contexts go on with the request behind l.
+func (t *Tracker) servesNext(th *thread, l *live, at int64) {
+	if o := l.conn.open; th.serving == l && o != nil {
+		th.serving = o
+		t.lend(th, o, at)
 	}
 }
 
