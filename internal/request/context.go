@@ -166,6 +166,14 @@ func (n *node) top() *node {
 	return n
 }
 
+// oldest returns the outermost ancestor that is kept.
+func (n *node) oldest() *node {
+	for n.parent != nil {
+		n = n.parent
+	}
+	return n
+}
+
 // detach takes n from the request and the context that it was made for: it turned out to work
 // for others as well, as the context of a connection that one request opened and all use.
 func (n *node) detach() {

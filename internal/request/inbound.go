@@ -297,14 +297,22 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	if l.bound {
 		return // the loop sends for it
 	}
+	births, top := t.step.enters(), n.oldest()
 	l.own(n)
 	l.lent = n
-	// Twice is no accident where every birth is seen: it serves this connection, unless it is one of
-	// the event loop's own that answers for all.
-	if n.shared = n.shared || n.serves != nil && n.serves != l.conn; !n.shared && n.serves == l.conn && t.step.enters() {
-		n.conn = l.conn
+	n.answersFor(l.conn, births)
+	if top != n && top.born == 0 && top.owner() == nil {
+		top.answersFor(l.conn, births)
 	}
-	n.serves = l.conn
+}
+
+// answersFor notes that n, or what descends from it, has answered on a connection. Twice is no accident where every
+// birth is seen: it serves this connection, unless it is one of the event loop's own that answers for all.
+func (n *node) answersFor(c *inbound, births bool) {
+	if n.shared = n.shared || n.serves != nil && n.serves != c; !n.shared && n.serves == c && births {
+		n.conn = c
+	}
+	n.serves = c
 }
 
 // next ends the request that is open; the one read after it is served now.
