@@ -168,7 +168,7 @@ func (n *node) top() *node {
 
 // oldest returns the outermost ancestor that is kept.
 func (n *node) oldest() *node {
-	for n.parent != nil {
+	for depth := 0; n.parent != nil && depth < maxChain; depth++ {
 		n = n.parent
 	}
 	return n
