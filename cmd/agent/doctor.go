@@ -23,7 +23,7 @@ func doctorCommand() *cli.Command {
    sudo agent doctor
    sudo agent doctor --target :8000 --json`,
 		Flags: append(command.Flags(),
-			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "look at this target too: `:8000`, pid:123, name:uvicorn or cgroup:/path"},
+			&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "look at this target too: `:8000` or ADDRESS:PORT, pid:123, name:uvicorn or cgroup:/path"},
 			&cli.BoolFlag{Name: "json", Usage: "print JSON"},
 		),
 		Action: doctorAction,

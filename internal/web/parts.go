@@ -25,7 +25,7 @@ func pools(r *recording.Recording) []pool {
 		if whole > 0 {
 			v.Fill = min(float64(p.InUseMax)/float64(whole)*100, 100)
 		}
-		v.Full = p.Limit > 0 && p.WaitersMax > 0
+		v.Full = p.Limit > 0 && p.InUseMax >= p.Limit && p.WaitersMax > 0 // the limit may be known from before
 		var used []float64
 		for _, t := range p.Timeline {
 			used = append(used, float64(t.InUse))
