@@ -52,6 +52,7 @@ type SeenCall struct {
 	FirstArrived float64 `json:"first_arrived"`
 	LastRead     float64 `json:"last_read"`
 	PoolWait     float64 `json:"pool_wait"`
+	Unsure       float64 `json:"pool_wait_unsure"`
 	Basis        string  `json:"basis"`
 	Error        string  `json:"error"`
 }
@@ -65,6 +66,14 @@ func (s *Seen) sums() (all, unexplained float64) {
 		}
 	}
 	return all, unexplained
+}
+
+// unsure are the seconds of its waits for connections that are marked as unsure.
+func (s *Seen) unsure() (seconds float64) {
+	for _, k := range s.Calls {
+		seconds += k.Unsure
+	}
+	return seconds
 }
 
 // What counts as a false or a missed wait, in seconds.
@@ -88,6 +97,7 @@ type Comparison struct {
 	Error         Spread  `json:"error_seconds"` // of the wait per request, absolute, of those with calls
 	Correlation   float64 `json:"correlation"`   // of both waits; 0 where one does not vary
 	FalseWaits    int     `json:"false_waits"`   // above 2 ms where truth is below 0.3 ms
+	FalseUnsure   int     `json:"false_unsure"`  // of them, those marked as unsure
 	MissedWaits   int     `json:"missed_waits"`  // truth above 3 ms, nothing seen
 	TrueWaits     int     `json:"true_waits"`    // truth above 3 ms
 	SumViolations int     `json:"sum_violations"`
@@ -194,6 +204,9 @@ func (c *Comparison) add(s *Sent, k *Known, lines []*Seen) {
 	}
 	if found > falseAbove && waited < falseTruth {
 		c.FalseWaits++
+		if found-l.unsure() <= falseAbove {
+			c.FalseUnsure++
+		}
 	}
 	if waited > missedAbove && found == 0 {
 		c.MissedWaits++

@@ -178,7 +178,7 @@ func (j *judge) waits(c callers) *WaitFigures {
 			}
 		}
 		if found > falseAbove && truth < falseTruth {
-			w.False++
+			w.falseWait(found, l.unsure())
 			j.falseBy[l.Endpoint]++
 		}
 	}

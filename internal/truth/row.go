@@ -61,8 +61,25 @@ type WaitFigures struct {
 	Requests int    `json:"requests"`      // whose truth is known
 	Error    Spread `json:"error_seconds"` // absolute
 	False    int    `json:"false_waits"`   // above 2 ms where truth is below 0.3 ms
+	Unsure   int    `json:"false_unsure"`  // of the false, those of which no more than 2 ms are said to be sure
 	Missed   int    `json:"missed_waits"`  // truth above 3 ms, nothing seen
 	Waited   int    `json:"true_waits"`    // truth above 3 ms
+}
+
+// falseWait takes in a wait that there was not, of so many seconds, some of them unsure.
+func (w *WaitFigures) falseWait(found, unsure float64) {
+	w.False++
+	if found-unsure <= falseAbove {
+		w.Unsure++
+	}
+}
+
+// falses is how many waits are claimed that there were not, and how many more are marked as unsure.
+func (w *WaitFigures) falses() string {
+	if w.Unsure == 0 {
+		return fmt.Sprint(w.False)
+	}
+	return fmt.Sprintf("%d, unsure %d", w.False-w.Unsure, w.Unsure)
 }
 
 // A Case is a row that can be measured.
@@ -143,7 +160,7 @@ func (r *Results) rows(p *page) {
 	}
 	p.head("Truth: every server, every client")
 	p.line("A call is linked or wrong by the mark that it carries across the wire, never by what the agent says. Wait: of the pool wait per")
-	p.line("request, absolute, in ms; false and missed as above. `–`: has none, or not measured.\n")
+	p.line("request, absolute, in ms; false and missed as above; unsure: false, but marked as unsure. `–`: has none, or not measured.\n")
 	p.table("row", "server", "client, peer", "load", "seen / sent", "twice", "calls linked / made", "wrong", "by basis", "wait p50", "wait p99", "false", "missed / waits", "first token p50, ms", "sums off", "unexplained, %", "losses")
 	for _, x := range r.Rows {
 		p.row(x.cells()...)
@@ -166,7 +183,7 @@ func (r *Row) cells() []string {
 	}
 	wait := []string{"–", "–", "–", "–"}
 	if w := r.Wait; w != nil {
-		wait = []string{ms(w.Error.Median), ms(w.Error.P99), fmt.Sprint(w.False), fmt.Sprintf("%d / %d", w.Missed, w.Waited)}
+		wait = []string{ms(w.Error.Median), ms(w.Error.P99), w.falses(), fmt.Sprintf("%d / %d", w.Missed, w.Waited)}
 	}
 	token := "–"
 	if r.FirstToken != nil {

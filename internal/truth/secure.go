@@ -93,7 +93,7 @@ func RunSecure(ctx context.Context, dir, server string, n, count int) (*Row, *re
 			r.Calls.ByBasis[k.Basis]++
 		}
 	}
-	r.Wait = &WaitFigures{Requests: len(all.errors), Error: all.Error, False: all.FalseWaits, Missed: all.MissedWaits, Waited: all.TrueWaits}
+	r.Wait = &WaitFigures{Requests: len(all.errors), Error: all.Error, False: all.FalseWaits, Unsure: all.FalseUnsure, Missed: all.MissedWaits, Waited: all.TrueWaits}
 	r.Finish(rec)
 	return r, rec, nil
 }
