@@ -25,7 +25,8 @@ import httpx
 import redis.asyncio as redis
 import urllib3
 from fastapi import FastAPI, Response
-from httpcore._async import connection_pool
+from httpcore import _synchronization
+from httpcore._async import connection_pool, http11
 
 POOL = int(os.environ.get("POOL", "2"))
 TIMEOUT = float(os.environ.get("TIMEOUT_MS", "80")) / 1e3
@@ -71,10 +72,39 @@ class RedisPool(redis.BlockingConnectionPool):
             record["waits"].append(time.monotonic() - start - (record["connecting"] - before))
 
 
-class WebPoolRequest(connection_pool.AsyncPoolRequest):
-    async def wait_for_connection(self, timeout=None):
-        with Waited():
-            return await super().wait_for_connection(timeout)
+def time_httpcore():
+    """A wait of httpx lasts from when a request wants a connection until it has one for itself.
+
+    One free connection is promised to all who wait, they queue up for its lock, and all but one have to wait again. Who
+    finds a connection and its locks free has not waited, though it yields to the loop at each of them.
+    """
+    wait, send = connection_pool.AsyncPoolRequest.wait_for_connection, http11.AsyncHTTP11Connection._send_request_headers
+    enter = _synchronization.AsyncLock.__aenter__
+
+    async def waits(self, timeout=None):
+        record = current.get()
+        record["stood"] = "wanted" in record or self.connection is None
+        record.setdefault("wanted", time.monotonic())
+        return await wait(self, timeout)
+
+    async def enters(self):
+        if self._backend and self._anyio_lock.locked() and "wanted" in current.get():
+            current.get()["stood"] = True
+        return await enter(self)
+
+    async def sends(*args, **kwargs):
+        has_connection(current.get())
+        return await send(*args, **kwargs)
+
+    connection_pool.AsyncPoolRequest.wait_for_connection, http11.AsyncHTTP11Connection._send_request_headers = waits, sends
+    _synchronization.AsyncLock.__aenter__ = enters
+
+
+def has_connection(record):
+    """Ends the wait of time_httpcore, by a connection or by a time-out."""
+    wanted = record.pop("wanted", None)
+    if wanted:
+        record["waits"].append(time.monotonic() - wanted if record["stood"] else 0)
 
 
 class BlockingPool(urllib3.HTTPConnectionPool):
@@ -107,7 +137,7 @@ class Httpx:
     Gone = httpx.PoolTimeout
 
     async def open(self):
-        connection_pool.AsyncPoolRequest = WebPoolRequest
+        time_httpcore()
         self.base = f"http://127.0.0.1:{os.environ['HTTPX_PORT']}"
         self.client = httpx.AsyncClient(
             limits=httpx.Limits(max_connections=POOL, keepalive_expiry=60), timeout=httpx.Timeout(30, pool=TIMEOUT)
@@ -246,6 +276,7 @@ def asynchronous(client, before):
         except client.Gone:
             if "queued" in current.get():
                 current.get()["waits"].append(time.monotonic() - current.get().pop("queued"))
+            has_connection(current.get())
             return answer(current.get(), calm)
         return {}
 
@@ -260,6 +291,7 @@ def guarded(client):
         try:
             await client.call(ms)
         except client.Gone:
+            has_connection(current.get())
             return answer(current.get(), False)
         finally:
             slots.release()
