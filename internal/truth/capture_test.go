@@ -37,8 +37,8 @@ func replays() (out []replay) {
 // line is what a row's replay is judged to be.
 func line(r *Row) string {
 	if w := r.Wait; w != nil {
-		return fmt.Sprintf("%s: %d of %d calls linked; waits: %d of %d missed, %d false, error p50 %s p99 %s ms; %.1f %% unexplained%s\n", r.Name, r.Calls.Linked, r.Calls.Made,
-			w.Missed, w.Waited, w.False, ms(w.Error.Median), ms(w.Error.P99), 100*ratio(r.Unexplained, r.Seconds), lossText(r.Losses))
+		return fmt.Sprintf("%s: %d of %d calls linked; waits: %d of %d missed, %s false, %.1f %% unsure, error p50 %s p99 %s ms; %.1f %% unexplained%s\n", r.Name, r.Calls.Linked, r.Calls.Made,
+			w.Missed, w.Waited, w.falses(), 100*ratio(w.Doubts, w.Seen), ms(w.Error.Median), ms(w.Error.P99), 100*ratio(r.Unexplained, r.Seconds), lossText(r.Losses))
 	}
 	return fmt.Sprintf("%s: %d of %d requests seen, %d incomplete; %.1f %% unexplained%s; %s\n", r.Name, r.Seen, r.Sent, r.Incomplete, 100*ratio(r.Unexplained, r.Seconds), lossText(r.Losses), r.Note)
 }

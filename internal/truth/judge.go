@@ -168,7 +168,7 @@ func (j *judge) waits(c callers) *WaitFigures {
 		for _, x := range l.Calls {
 			found += x.PoolWait
 		}
-		w.Requests++
+		w.sees(found, l.unsure())
 		errors = append(errors, math.Abs(found-truth))
 		if truth > missedAbove {
 			w.Waited++

@@ -268,7 +268,7 @@ func (f *PoolFindings) request(g *PoolFigures, k *Pooled, l *Seen) {
 		f.Odd = append(f.Odd, fmt.Sprintf("%s %s: ", k.ID, k.Path)+fmt.Sprintf(format, args...)+"; "+l.words())
 	}
 	w := &g.Wait
-	w.Requests++
+	w.sees(found, unsure)
 	g.errors = append(g.errors, math.Abs(found-waited))
 	switch {
 	case found > falseAbove && waited < falseTruth:

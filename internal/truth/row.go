@@ -64,6 +64,16 @@ type WaitFigures struct {
 	Unsure   int    `json:"false_unsure"`  // of the false, those of which no more than 2 ms are said to be sure
 	Missed   int    `json:"missed_waits"`  // truth above 3 ms, nothing seen
 	Waited   int    `json:"true_waits"`    // truth above 3 ms
+
+	Seen   float64 `json:"seen_seconds"`        // waited, as the agent says
+	Doubts float64 `json:"seen_unsure_seconds"` // of them, those marked as unsure
+}
+
+// sees takes in the seconds that a request waited as the agent says, some of them unsure.
+func (w *WaitFigures) sees(found, unsure float64) {
+	w.Requests++
+	w.Seen += found
+	w.Doubts += unsure
 }
 
 // falseWait takes in a wait that there was not, of so many seconds, some of them unsure.
