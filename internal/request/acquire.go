@@ -82,12 +82,36 @@ func (t *Tracker) waitedFor(c *outbound, x *exchange, th *thread, w stretch) {
 			w.from = again
 		}
 	}
+	if p.underLimit(l.Endpoint, w) {
+		w.sure = w.to
+	}
 	t.leftUnread(p, w.from, l)
 	k.PoolWaitStart, k.PoolWait, k.Intent = w.from, w.to-w.from, w.from
 	k.PoolWaitUnsure = w.sure - w.from
 	l.add(poolWait, w.from, w.to, c.peer.System, nil)
 	th.heldUp(w)
 	t.waitFor(c, Waited, l, w.from, w.to, k.PoolWaitUnsure)
+}
+
+// Who holds a lock or semaphore around the client opens it in the step that gives the connection back: who waited for that
+// looks like who waited for the connection. But then requests of an endpoint never have more connections at once than
+// it lets through, and one of them has just gone.
+
+// back is how a connection was given back last: by whom, and how many its endpoint had then.
+type back struct {
+	endpoint string
+	held     int
+}
+
+// underLimit reports whether a wait may have been one for a lock of the endpoint's own: it held a request's giving back,
+// as the endpoint had as many connections as ever, and not all.
+func (p *connections) underLimit(endpoint string, w stretch) bool {
+	for _, o := range p.byID {
+		if b := o.back; b.endpoint == endpoint && b.held >= p.peaks[endpoint] && b.held < len(p.byID)-p.leaked && w.from <= o.freeSince && o.freeSince <= w.to {
+			return true
+		}
+	}
+	return false
 }
 
 // A thread may have taken a connection that lies idle on the wire, and not come to send for want of the GIL.

@@ -19,6 +19,7 @@ type connections struct {
 	handed  ring.Ring[gap]     // from when a thread was woken for one until it sent on one
 
 	users    map[string]int // calls that are out, by endpoint
+	peaks    map[string]int // the most that were ever out at once, by endpoint
 	fillers  []filler
 	herds    int             // waits of those who were woken in vain while a connection was idle
 	grown    int             // connections ever opened
@@ -62,7 +63,11 @@ func (t *Tracker) take(c *outbound, x *exchange, th *thread, at int64) {
 	c.taken, c.user, c.operation = true, x.live, x.call.Operation
 	p := t.connectionsOf(c)
 	p.took(c, x, th, at)
-	p.users[c.endpoint()]++
+	e := c.endpoint()
+	p.users[e]++
+	if n := p.users[e]; n > p.peaks[e] && len(p.peaks) < maxEndpoints {
+		p.peaks[e] = n
+	}
 	p.filled()
 	t.use(c, at, Busy, x.live, c.operation)
 }
@@ -102,6 +107,7 @@ func (p *connections) took(c *outbound, x *exchange, th *thread, at int64) {
 func (p *connections) gave(c *outbound, at int64) {
 	p.busy = max(0, p.busy-1)
 	e := c.endpoint()
+	c.back = back{e, p.users[e]}
 	if p.users[e]--; p.users[e] <= 0 {
 		delete(p.users, e)
 	}

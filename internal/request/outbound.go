@@ -28,6 +28,7 @@ type outbound struct {
 	dialect   dialect
 	channel   *channel // HTTP/2: many calls at a time
 	pending   []*exchange
+	back      back
 	freeSince int64 // when its last answer was read; 0: never
 	rests     int64 // since when it surely lies in its pool; 0: who read the answer may have it still
 	lastUser  *node
@@ -130,7 +131,7 @@ func (t *Tracker) addOutbound(c *outbound) {
 	t.out[c.id] = c
 	k := poolKey{c.pid, c.remote}
 	if t.pools[k] == nil {
-		t.pools[k] = &connections{key: k, byID: map[uint64]*outbound{}, users: map[string]int{}}
+		t.pools[k] = &connections{key: k, byID: map[uint64]*outbound{}, users: map[string]int{}, peaks: map[string]int{}}
 	}
 	t.pools[k].add(c)
 }

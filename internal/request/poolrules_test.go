@@ -290,3 +290,26 @@ func TestHerd(t *testing.T) {
 		}
 	}
 }
+
+// Connection 6 is out all the while that a request waits and takes 5. Who opens a semaphore gives the connection back in
+// the same step: the wait is sure where the endpoint has had more connections at once, or where another's came back.
+func TestOwnLimit(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		waiter string
+		before func(p *tape) *tape
+		sure   bool
+	}{
+		{"never had more", "/s", func(p *tape) *tape { return p }, false},
+		{"had both at once", "/s", func(p *tape) *tape { return p.asks(90, 1, "/s", 5).asks(91, 2, "/s", 6).ends(92, 1, 5).ends(93, 2, 6) }, true},
+		{"another's connection", "/w", func(p *tape) *tape { return p }, true},
+	} {
+		p := tt.before(used(5, 6)).asks(100, 3, "/o", 6).asks(101, 1, "/s", 5).comes(102, 2, tt.waiter).turn(102.3)
+		p.ends(110, 1, 5).enter(43).ask(5, command("GET", "k")).turn(112).ends(120, 2, 5).ends(121, 3, 6)
+		f, _ := play(t, p)
+		k := f.calling(t, "GET "+tt.waiter).Calls[0]
+		if k.PoolWait < ms(7) || tt.sure != (k.PoolWaitUnsure == 0) || !tt.sure && k.PoolWaitUnsure != k.PoolWait {
+			t.Errorf("%s: waited %g ms, %g of it unsure", tt.name, float64(k.PoolWait)/1e6, float64(k.PoolWaitUnsure)/1e6)
+		}
+	}
+}
