@@ -26,6 +26,7 @@ type capture struct {
 	Versions map[string]string `json:"versions"`
 	IDs      []string          `json:"ids,omitempty"`   // of the requests that were sent to a row of outgoing calls
 	Asked    []*Asked          `json:"asked,omitempty"` // what was sent to a row of a server
+	Pools    *poolsTruth       `json:"pools,omitempty"` // of a run of the application of pools
 	callersTruth
 
 	events []event.Event

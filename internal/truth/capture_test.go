@@ -31,14 +31,21 @@ func replays() (out []replay) {
 		s := &servers[i]
 		out = append(out, replay{s.Name, s.captured, func(k *capture) (*Row, error) { return k.inbound(s) }})
 	}
+	for _, p := range capturedPools() {
+		out = append(out, replay{p.name(), p.captured, func(k *capture) (*Row, error) { return k.pools(p) }})
+	}
 	return out
 }
 
 // line is what a row's replay is judged to be.
 func line(r *Row) string {
 	if w := r.Wait; w != nil {
-		return fmt.Sprintf("%s: %d of %d calls linked; waits: %d of %d missed, %s false, %.1f %% unsure, error p50 %s p99 %s ms; %.1f %% unexplained%s\n", r.Name, r.Calls.Linked, r.Calls.Made,
-			w.Missed, w.Waited, w.falses(), 100*ratio(w.Doubts, w.Seen), ms(w.Error.Median), ms(w.Error.P99), 100*ratio(r.Unexplained, r.Seconds), lossText(r.Losses))
+		linked := r.Note // of the pools
+		if r.Calls != nil {
+			linked = fmt.Sprintf("%d of %d calls linked", r.Calls.Linked, r.Calls.Made)
+		}
+		return fmt.Sprintf("%s: %s; waits: %d of %d missed, %s false, %.1f %% unsure, error p50 %s p99 %s ms; %.1f %% unexplained%s\n", r.Name, linked, w.Missed, w.Waited, w.falses(),
+			100*ratio(w.Doubts, w.Seen), ms(w.Error.Median), ms(w.Error.P99), 100*ratio(r.Unexplained, r.Seconds), lossText(r.Losses))
 	}
 	return fmt.Sprintf("%s: %d of %d requests seen, %d incomplete; %.1f %% unexplained%s; %s\n", r.Name, r.Seen, r.Sent, r.Incomplete, 100*ratio(r.Unexplained, r.Seconds), lossText(r.Losses), r.Note)
 }
