@@ -33,6 +33,8 @@ type AsleepWindow struct {
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
 	AsleepMapAsleepCounts   = "asleep_counts"
+	AsleepMapAsleepMet      = "asleep_met"
+	AsleepMapAsleepUnmet    = "asleep_unmet"
 	AsleepMapAsleepUnwinder = "asleep_unwinder"
 	AsleepMapAsleepWindow   = "asleep_window"
 	AsleepProgSampleAsleep  = "sample_asleep"
@@ -88,6 +90,8 @@ type AsleepProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type AsleepMapSpecs struct {
 	AsleepCounts   *ebpf.MapSpec `ebpf:"asleep_counts"`
+	AsleepMet      *ebpf.MapSpec `ebpf:"asleep_met"`
+	AsleepUnmet    *ebpf.MapSpec `ebpf:"asleep_unmet"`
 	AsleepUnwinder *ebpf.MapSpec `ebpf:"asleep_unwinder"`
 	AsleepWindow   *ebpf.MapSpec `ebpf:"asleep_window"`
 }
@@ -119,6 +123,8 @@ func (o *AsleepObjects) Close() error {
 // It can be passed to LoadAsleepObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AsleepMaps struct {
 	AsleepCounts   *ebpf.Map `ebpf:"asleep_counts"`
+	AsleepMet      *ebpf.Map `ebpf:"asleep_met"`
+	AsleepUnmet    *ebpf.Map `ebpf:"asleep_unmet"`
 	AsleepUnwinder *ebpf.Map `ebpf:"asleep_unwinder"`
 	AsleepWindow   *ebpf.Map `ebpf:"asleep_window"`
 }
@@ -126,6 +132,8 @@ type AsleepMaps struct {
 func (m *AsleepMaps) Close() error {
 	return _AsleepClose(
 		m.AsleepCounts,
+		m.AsleepMet,
+		m.AsleepUnmet,
 		m.AsleepUnwinder,
 		m.AsleepWindow,
 	)

@@ -51,6 +51,7 @@ func (a *asleep) watch(pids map[uint32]bool) error {
 			if err := unix.Close(fd); err != nil {
 				return err
 			}
+			_ = a.objects.AsleepMet.Delete(pid) // it may never have slept
 		}
 	}
 	for pid := range pids {
@@ -65,6 +66,20 @@ func (a *asleep) watch(pids map[uint32]bool) error {
 			return fmt.Errorf("sample the sleeps of process %d: %w", pid, err)
 		}
 		a.threads[pid] = fd
+	}
+	return a.meet()
+}
+
+// meet lets the program sample the next sleep of each process that it has not met.
+func (a *asleep) meet() error {
+	var unmet uint64
+	for pid := range a.threads {
+		if err := a.objects.AsleepMet.Lookup(pid, new(uint8)); errors.Is(err, ebpf.ErrKeyNotExist) {
+			unmet++
+		}
+	}
+	if err := a.objects.AsleepUnmet.Put(uint32(0), unmet); err != nil {
+		return fmt.Errorf("ask for a first sample of %d processes: %w", unmet, err)
 	}
 	return nil
 }
