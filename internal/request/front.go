@@ -185,7 +185,7 @@ func (t *Tracker) unsettle() {
 
 // stepped keeps what an event loop's thread ran, in a process that is a front.
 func (t *Tracker) stepped(th *thread, n *node, from, to int64) {
-	if t.fronts[th.pid] != nil && th.isLoop {
+	if th.isLoop && len(t.fronts) > 0 && t.fronts[th.pid] != nil {
 		th.steppers.Push(stepper{from, to, n}, keptSteppers)
 	}
 }
