@@ -36,8 +36,30 @@ func (t *Tracker) stoodStill(c *outbound, x *exchange, th *thread, at int64) str
 	if w.woken != 0 {
 		p.handed.Push(gap{w.woken, at}, keptIdle)
 	}
+	if w.to == 0 && th.isLoop && th.slept < c.freeSince {
+		w = t.givenLate(c, x, at)
+	}
 	return w
 }
+
+// givenLate looks for the pause that ended as who had read the answer on c before it went on. A loop that has not slept
+// since then may have had to run others first, for turns: that one had no time to give c back. It is unsure: c may have
+// been free already.
+func (t *Tracker) givenLate(c *outbound, x *exchange, at int64) stretch {
+	if c.lastUser == nil {
+		return stretch{}
+	}
+	steps, from := c.lastUser.steps, max(c.freeSince, x.live.Read)
+	for i := len(steps) - 1; i >= max(0, len(steps)-lateSteps) && steps[i].start > from; i-- {
+		if w := t.waited(x.node, steps[i].start, at); w.to > 0 {
+			w.sure = w.to
+			return w
+		}
+	}
+	return stretch{}
+}
+
+const lateSteps = 8 // in which who has read an answer gives its connection back
 
 // pausedOver looks for the stretch, before a time, that ended as the pool had a connection, or room for one.
 func (t *Tracker) pausedOver(p *connections, x *exchange, th *thread, freed, at int64) stretch {

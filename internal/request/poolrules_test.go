@@ -313,3 +313,20 @@ func TestOwnLimit(t *testing.T) {
 		}
 	}
 }
+
+// The answer was read before a request waited, and its reader goes on only then: a loop that has not slept had no time for
+// it. One that has slept had, and who waited did so for something else.
+func TestGivenLate(t *testing.T) {
+	for slept, wait := range map[bool]float64{false: 6, true: 0} {
+		p := used(5).asks(100, 1, "/a", 5).turn(104).enter(4).answer(5, 104, hit).turn(104.2).comes(105, 2, "/w").turn(105.5)
+		if slept {
+			p.at(108).slept(106)
+		}
+		p.turn(111).enter(23).reply(1, ok).turn(111.5).enter(43).ask(5, command("GET", "k")).turn(112).ends(120, 2, 5)
+		f, _ := play(t, p)
+		k := f.calling(t, "GET /w").Calls[0]
+		if got := float64(k.PoolWait) / 1e6; got < wait-.5 || got > wait+.5 || k.PoolWaitUnsure != k.PoolWait {
+			t.Errorf("slept: %t: waited %g ms, %g of it unsure, want %g", slept, got, float64(k.PoolWaitUnsure)/1e6, wait)
+		}
+	}
+}
