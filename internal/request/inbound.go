@@ -300,7 +300,7 @@ func (t *Tracker) finish(l *live, at int64) {
 		l.add(upstream, x.from, l.Last, x.call.Peer.System, x.call)
 	}
 	t.gaveUp(l)
-	l.spansUntil(l.Last)
+	l.spansUntil(l.Last, &t.sweeper)
 	if !exact(l.Spans, l.Start, l.Last) {
 		t.lose("heart", "request whose stages do not sum to its total")
 		l.miss("its stages do not sum to its total")
@@ -333,8 +333,8 @@ func (t *Tracker) finish(l *live, at int64) {
 	t.sink.Request(&fact)
 }
 
-func (l *live) spansUntil(last int64) {
-	l.Spans, l.Overlap = sweep(l.Start, last, l.parts)
+func (l *live) spansUntil(last int64, by *active) {
+	l.Spans, l.Overlap = by.sweep(l.Start, last, l.parts)
 	for _, s := range l.Spans {
 		switch s.Stage {
 		case OnCPU:

@@ -17,10 +17,10 @@ func sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
 }
 
 func (a *active) sweep(start, last int64, parts []part) (spans []Span, overlap int64) {
-	edges := make([]edge, 0, 2*len(parts))
-	swept := make([]sweptPart, len(parts))
+	a.begin(len(parts))
+	edges := a.edges[:0]
 	for i := range parts {
-		p := &swept[i]
+		p := &a.swept[i]
 		p.part = &parts[i]
 		from, to := max(p.start, start), min(p.end, last)
 		if from < to {
@@ -29,6 +29,7 @@ func (a *active) sweep(start, last int64, parts []part) (spans []Span, overlap i
 	}
 	slices.SortStableFunc(edges, func(a, b edge) int { return cmp.Compare(a.at, b.at) })
 	at := start
+	spans = a.spans[:0]
 	for i := 0; i < len(edges); {
 		t := edges[i].at
 		spans = a.span(spans, at, t)
@@ -38,7 +39,38 @@ func (a *active) sweep(start, last int64, parts []part) (spans []Span, overlap i
 		}
 		at = t
 	}
-	return a.span(spans, at, last), overlap
+	spans = a.span(spans, at, last)
+	a.end(edges, spans)
+	return slices.Clone(spans), overlap
+}
+
+// maxScratch bounds what one sweep leaves for the next in parts: few requests have more.
+const maxScratch = 256
+
+// begin makes room for so many parts.
+func (a *active) begin(parts int) {
+	a.n, a.looked = [unexplained + 1]int{}, 0
+	if cap(a.swept) < parts {
+		a.swept = make([]sweptPart, parts)
+		a.edges = make([]edge, 0, 2*parts)
+	}
+	a.swept = a.swept[:parts]
+	clear(a.swept)
+}
+
+// end keeps the room, unless it is large, and nothing of the request.
+func (a *active) end(edges []edge, spans []Span) {
+	if len(a.swept) > maxScratch {
+		*a = active{looked: a.looked}
+		return
+	}
+	clear(a.swept)
+	clear(edges)
+	a.spans = spans
+	for s := range a.peers {
+		clear(a.peers[s])
+		a.peers[s] = a.peers[s][:0]
+	}
 }
 
 // exact reports whether spans are disjoint and ascending, without a gap from start to last: whether
@@ -73,6 +105,10 @@ type active struct {
 	n      [unexplained + 1]int
 	peers  [unexplained + 1]rivals // of the stages that have one
 	looked int                     // parts looked at, to hold the work to its bound
+
+	swept []sweptPart // room that sweeps share
+	edges []edge
+	spans []Span
 }
 
 func hasPeer(stage uint8) bool { return stage == poolWait || stage == connect || stage == upstream }

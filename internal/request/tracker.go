@@ -90,6 +90,7 @@ type Tracker struct {
 	step     Step
 	turns    []turn // to come
 	closing  []closing
+	sweeper  active
 	orphans  uint64
 }
 
