@@ -95,7 +95,10 @@ func (s *Stream) headDone(rest []byte) {
 
 // announce tells that the message has begun.
 func (s *Stream) announce(offset int) {
-	m := new(Message)
+	m := s.spare
+	if s.spare = nil; m == nil {
+		m = new(Message)
+	}
 	*m = s.message
 	s.open, s.last = m, *m
 	s.events = append(s.events, Event{Begin: true, Message: m, BodyOffset: offset, Earlier: s.pieces})

@@ -39,6 +39,8 @@ type Stream struct {
 
 	message Message  // under construction
 	open    *Message // begun and not ended
+	ended   *Message // the newest that has ended
+	spare   *Message // ended in a transfer before this one
 	last    Message  // its strings are used again when equal
 	line    []byte   // the beginning of a line that is not complete yet
 	started bool     // the message's start line is parsed
@@ -68,8 +70,12 @@ func (s *Stream) InHead() bool { return s.state == head }
 // middle of a message included.
 func (s *Stream) Lost() int { return s.losses }
 
-// Feed takes the next transfer and returns what began and ended in it, in order.
+// Feed takes the next transfer and returns what began and ended in it, in order. The events are valid
+// until the next call; so is a message that has ended.
 func (s *Stream) Feed(p protocol.Piece) []Event {
+	if s.ended != nil {
+		s.spare, s.ended = s.ended, nil
+	}
 	s.events = s.events[:0]
 	s.piece, s.inTail = p, false
 	if s.state == lost {
@@ -196,7 +202,7 @@ func (s *Stream) end() {
 
 func (s *Stream) finish(guessed, before bool) {
 	m := s.open
-	s.open = nil
+	s.open, s.ended = nil, m
 	if n := len(s.events); !before && n > 0 && s.events[n-1].Message == m {
 		s.events[n-1].End, s.events[n-1].Guessed = true, guessed
 		return
