@@ -7,6 +7,26 @@ import (
 
 // learn makes a template of a path that no known route matches.
 func (r *Router) learn(path string) *route {
+	if t := r.recent[path]; t != nil {
+		return t
+	}
+	t := r.learnNew(path)
+	if len(path) <= maxRecentPath {
+		if len(r.recent) == maxRecent {
+			clear(r.recent)
+		}
+		r.recent[strings.Clone(path)] = t // it may be a part of something longer
+	}
+	return t
+}
+
+// Bounds of the paths whose routes are remembered, 64 kB together: a service has few that are asked for often.
+const (
+	maxRecent     = 512
+	maxRecentPath = 128 // bytes
+)
+
+func (r *Router) learnNew(path string) *route {
 	template := templateOf(path)
 	if t := r.learned[template]; t != nil {
 		return t

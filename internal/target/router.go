@@ -17,6 +17,7 @@ type Router struct {
 	root     *node
 	declared int               // routes of the service's own description
 	learned  map[string]*route // template → route
+	recent   map[string]*route // path → route of some paths that were learned from
 	other    *route
 }
 
@@ -38,7 +39,7 @@ type node struct {
 // LearnRouter returns a router that knows no routes and learns them from paths: segments that
 // look like identifiers become {id}.
 func LearnRouter() *Router {
-	return &Router{root: &node{}, learned: map[string]*route{}, other: newRoute(Other, nil)}
+	return &Router{root: &node{}, learned: map[string]*route{}, recent: map[string]*route{}, other: newRoute(Other, nil)}
 }
 
 func newRoute(template string, methods []string) *route {
