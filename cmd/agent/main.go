@@ -8,22 +8,16 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/sys/unix"
 
 	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/watch"
 )
 
-// memoryLimit keeps the garbage collector busy before the agent gets big; maps and caches are
-// bounded on their own.
-const memoryLimit = 256 << 20
-
 func main() {
-	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
-	}
+	watch.BoundMemory()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C does not wait for files
 	code := run(ctx, os.Args)

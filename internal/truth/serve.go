@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/ragscope/ragscope/internal/export/metrics"
@@ -26,7 +25,7 @@ func ServeAgent() {
 	if config == "" {
 		return
 	}
-	debug.SetMemoryLimit(256 << 20) // as the agent's own program does
+	watch.BoundMemory() // as the agent's own program does
 	out := json.NewEncoder(os.Stdout)
 	if err := serve(config, out); err != nil {
 		_ = out.Encode(Status{Error: err.Error()})
