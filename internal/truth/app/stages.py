@@ -10,8 +10,8 @@ In: TRUTH (log; unset: nothing is logged), REDIS_PORT (not used).
   /health
 
 Out: one JSON line a request in TRUTH: its x-request-id, and in seconds what its own code did: cpu (the thread's CPU
-clock), ready (runnable without a CPU, as the kernel counts it), asleep (in time.sleep), held (in send, until a slow client
-had taken enough), wall (cpu, ready and waiting for the GIL together). The agent never reads it.
+clock), ready (runnable without a CPU, as the kernel counts it), asleep (in time.sleep), held (in send, asleep until a
+slow client had taken enough), wall (cpu, ready and waiting for the GIL together). The agent never reads it.
 """
 import asyncio
 import ctypes
@@ -67,9 +67,9 @@ async def big(send, megabytes, record):
     n = megabytes * 4
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(n * len(piece)).encode())]})
     for i in range(n):
-        start, cpu = time.monotonic(), time.thread_time()
+        start, cpu, queued = time.monotonic(), time.thread_time(), ready()
         await send({"type": "http.response.body", "body": piece, "more_body": i < n - 1})
-        record["held"] += time.monotonic() - start - (time.thread_time() - cpu)
+        record["held"] += time.monotonic() - start - (time.thread_time() - cpu) - (ready() - queued)
 
 
 async def answer(send, body=b"{}"):
