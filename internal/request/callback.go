@@ -17,7 +17,7 @@ func (t *Tracker) called(th *thread, n *node, outer uint64) bool {
 	case th.base == 0: // no event told
 	case outer != th.base:
 		return true
-	case t.opts.Late(th.pid) || now.slept || now.brought: // a timer
+	case t.readsFirst(th) || now.slept || now.brought: // a timer
 	case len(th.firsts) < maxFirsts:
 		th.firsts = append(th.firsts, n)
 	}

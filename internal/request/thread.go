@@ -13,6 +13,8 @@ type thread struct {
 	async    bool    // contexts were made on it: what it does without one belongs to nobody
 	turn     uint32  // of the event loop
 	base     uint64  // the context that is current between its callbacks; 0: not told
+	outside  bool    // it read what came outside of any context
+	inside   bool    // it read in one
 	firsts   []*node // contexts that ran first in this turn of asyncio's, and may be timers as yet
 	ranIn    [2]round
 	current  *node

@@ -190,7 +190,21 @@ func (t *Tracker) releaseAll() {
 
 // late reports whether e was read before the thread entered the connection's context.
 func (t *Tracker) late(e *event.Event) bool {
-	return t.opts.Late(e.PID) && !e.Has(event.TLS) // uvloop decrypts in the connection's context
+	if e.Has(event.TLS) {
+		return false // uvloop decrypts in the connection's context
+	}
+	th := t.thread(e)
+	if t.step.enters() && th.isLoop && th.base != 0 {
+		th.outside = th.outside || e.Context == th.base
+		th.inside = th.inside || e.Context != th.base
+	}
+	return t.readsFirst(th)
+}
+
+// readsFirst reports whether the event loop reads before it enters a context. What it was seen to do tells: a process
+// may have uvloop and run asyncio's. Clients that block the loop read inside of contexts under both.
+func (t *Tracker) readsFirst(th *thread) bool {
+	return th.outside || !th.inside && t.opts.Late(th.pid)
 }
 
 func side(e *event.Event) string {
