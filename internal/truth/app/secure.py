@@ -21,6 +21,7 @@ import redis.asyncio as redis
 import requests
 from fastapi import FastAPI, Request
 from httpcore._async.connection_pool import AsyncPoolRequest
+from httpcore._async.http11 import AsyncHTTP11Connection
 
 PEER, POOLED, CA, POOL = os.environ["PEER"], os.environ["POOLED"], os.environ["CA"], int(os.environ.get("POOL", "1"))
 truth = open(os.environ["TRUTH"], "a", buffering=1)
@@ -42,19 +43,29 @@ class Record:
 
 
 waited: ContextVar[float] = ContextVar("waited", default=0.0)
-acquire = AsyncPoolRequest.wait_for_connection
+wanting: ContextVar[tuple | None] = ContextVar("wanting", default=None)  # since when, and whether it had to wait
+acquire, send_head = AsyncPoolRequest.wait_for_connection, AsyncHTTP11Connection._send_request_headers
 
 
-async def measured(self, timeout=None):
-    """Measures what the client library does not tell: the stay in the pool's queue."""
-    start, queued = time.monotonic(), self.is_queued()
-    connection = await acquire(self, timeout)
-    if queued:  # again and again, where another request took the connection first
-        waited.set(waited.get() + time.monotonic() - start)
-    return connection
+async def wants(self, timeout=None):
+    """Measures what the client library does not tell: how long a request wants a connection until it has one for itself.
+
+    One free connection is promised to all who wait, and all but one come back to wait again.
+    """
+    before = wanting.get()
+    wanting.set((before[0], True) if before else (time.monotonic(), self.is_queued()))
+    return await acquire(self, timeout)
 
 
-AsyncPoolRequest.wait_for_connection = measured
+async def sends(*args, **kwargs):
+    since, stood = wanting.get() or (0, False)
+    wanting.set(None)
+    if stood:
+        waited.set(waited.get() + time.monotonic() - since)
+    return await send_head(*args, **kwargs)
+
+
+AsyncPoolRequest.wait_for_connection, AsyncHTTP11Connection._send_request_headers = wants, sends
 
 
 @asynccontextmanager
