@@ -113,7 +113,7 @@ static __always_inline bool is_tcp(struct sock *sk)
 {
 	u16 family = sk->__sk_common.skc_family;
 
-	return family == AF_INET || family == AF_INET6;
+	return (family == AF_INET || family == AF_INET6) && sk->sk_protocol == IPPROTO_TCP;
 }
 
 static __always_inline void transfer(struct target *c, struct sock *sk, int n, bool sent, u64 now)

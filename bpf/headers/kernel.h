@@ -19,6 +19,7 @@ typedef __u64 u64;
 
 #define AF_INET 2
 #define AF_INET6 10
+#define IPPROTO_TCP 6
 #define MSG_PEEK 2
 #define EAGAIN 11
 #define S_IFMT 0170000
@@ -63,6 +64,7 @@ struct sock_common {
 };
 struct sock {
 	struct sock_common __sk_common;
+	u16 sk_protocol;
 };
 struct socket {
 	struct sock *sk;

@@ -284,6 +284,23 @@ func (p *peer) exchange(t *testing.T, read, write string, n, m int) {
 	p.answer(t) // done
 }
 
+// A look-up of a name is no connection.
+func TestDatagrams(t *testing.T) {
+	k := loaded(t)
+	p := startPeer(t)
+	p.watch(t, k)
+	s := follow(t, k)
+	p.tell(t, "datagram")
+	p.answer(t)
+	p.exchange(t, "read", "write", 10, 10)
+	waitFor(t, "the events of the exchange", func() bool { return s.count(p.pid, event.Send) > 0 })
+	for _, e := range s.of(p.pid) {
+		if int(e.LPort) != p.port {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
 func TestTransfers(t *testing.T) {
 	k := loaded(t)
 	p := startPeer(t)

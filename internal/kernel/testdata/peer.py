@@ -40,6 +40,14 @@ def serve(read, write, n, m):
     s.close()
 
 
+def datagram():
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("127.0.0.1", 0))
+    s.sendto(b"who is there?", s.getsockname())
+    s.recv(100)
+    s.close()
+
+
 def client(port, *parts):
     """Each part is one write; its segments, in hex, are separated by commas. "<" reads first."""
     s = socket.create_connection(("127.0.0.1", int(port)))
@@ -127,5 +135,5 @@ def workers(port, n):
 
 for line in sys.stdin:
     what, *args = line.split()
-    {"serve": serve, "client": client, "fork": fork, "fork_held": fork_held, "workers": workers}[what](*args)
+    {"serve": serve, "client": client, "datagram": datagram, "fork": fork, "fork_held": fork_held, "workers": workers}[what](*args)
     print("done", flush=True)
