@@ -124,9 +124,10 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	if msg.UserAgent == protocol.AgentName || msg.Proto == "HTTP/2.0" {
 		t.abandon(c, e.Time, "the connection went over to another protocol")
 		c.ignore = true
-		c.front = t.readByFront(th, e, nil)
 		if msg.Proto == "HTTP/2.0" { // else the kernel side tells frames
 			t.lose("inbound", "HTTP/2 not recognised at its begin")
+		} else {
+			c.front = t.readByFront(th, e, nil)
 		}
 		return
 	}
@@ -140,13 +141,13 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	l := t.newLive(c, e, msg.Method, msg.Target, cmp.Or(msg.RequestID, msg.TraceParent))
 	l.Upgrade = msg.Upgrade
 	l.timeArrival(c, m.Earlier)
-	l.front = t.readByFront(th, e, l)
 	if len(c.queue) == maxPipelined {
 		t.lose("inbound", "more than 64 pipelined requests")
 		t.abandon(c, e.Time, "more than 64 pipelined requests")
 		c.ignore = true
 		return
 	}
+	l.front = t.readByFront(th, e, l)
 	c.served++
 	t.counts[l.Endpoint]++
 	if c.open != nil { // its turn comes with the answer before it
