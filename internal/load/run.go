@@ -109,7 +109,12 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		generate = r.open
 	}
 	done := make(chan error, 1)
-	go func() { done <- generate(sending) }()
+	go func() {
+		err := generate(sending)
+		// The end of the run's time may be told to this goroutine before it is to the one above.
+		r.stopping.Store(true)
+		done <- err
+	}()
 	sum := newSummary(r.scenario)
 	if err := r.gather(done, sum); err != nil {
 		return nil, err
