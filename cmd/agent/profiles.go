@@ -8,6 +8,7 @@ import (
 
 	"github.com/ragscope/ragscope/internal/command"
 	"github.com/ragscope/ragscope/internal/export/pyroscope"
+	"github.com/ragscope/ragscope/internal/stack"
 )
 
 // pushEvery is Pyroscope's usual interval.
@@ -27,12 +28,11 @@ func checkPyroscope(url string) error {
 	return nil
 }
 
-// pushProfiles pushes the target's CPU profiles, and the agent's own, until ctx ends.
+// pushProfiles pushes the target's profiles, and the agent's own, until ctx ends.
 func pushProfiles(ctx context.Context, g *errgroup.Group, url string, w *started) (stop func(), err error) {
 	stop = func() {}
-	tally := w.Tally()
-	if tally == nil {
-		w.log.Warn("nothing is pushed to Pyroscope: CPU stacks are switched off")
+	if w.Tally(stack.CPU) == nil {
+		w.log.Warn("nothing is pushed to Pyroscope: stacks are switched off")
 		return stop, nil
 	}
 	client, err := pyroscope.New(pyroscope.Options{URL: url, Service: w.Target().Service, Logger: w.log})
@@ -51,7 +51,11 @@ func pushProfiles(ctx context.Context, g *errgroup.Group, url string, w *started
 			case <-ctx.Done():
 				return nil
 			case <-t.C:
-				client.Push(tally.Take(time.Now()))
+				for _, kind := range stack.Kinds {
+					if tally := w.Tally(kind); tally != nil {
+						client.Push(tally.Take(time.Now()))
+					}
+				}
 			}
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/ragscope/ragscope/internal/export/flame"
 	"github.com/ragscope/ragscope/internal/export/pprofile"
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/stack"
 )
 
 func recordCommand() *cli.Command {
@@ -73,18 +74,23 @@ func writeAll(w *started, rec *recording.Recording, out string) error {
 	return errors.Join(writeFacts(w, rec, out), requests)
 }
 
-// writeFacts writes the recording and, where stacks were sampled, the flame graphs.
+// writeFacts writes the recording and, of each kind of stack that was sampled, the profile and its flame
+// graph. One that fails does not take the others with it.
 func writeFacts(w *started, rec *recording.Recording, dir string) error {
-	if tally := w.Tally(); tally != nil {
-		total := tally.Total(time.Now())
-		if samples, _ := total.Totals(); samples > 0 {
-			if err := pprofile.WriteFile(filepath.Join(dir, "cpu.pb.gz"), total); err != nil {
-				return err
-			}
-			if err := flame.WriteFile(filepath.Join(dir, "cpu.svg"), total, flame.Options{Title: rec.Target.Service}); err != nil {
-				return err
-			}
+	var errs []error
+	for _, kind := range stack.Kinds {
+		tally := w.Tally(kind)
+		if tally == nil {
+			continue
 		}
+		total := tally.Total(time.Now())
+		if samples, _ := total.Totals(); samples == 0 {
+			continue
+		}
+		path := filepath.Join(dir, kind.String())
+		errs = append(errs,
+			pprofile.WriteFile(path+".pb.gz", total),
+			flame.WriteFile(path+".svg", total, flame.Options{Title: rec.Target.Service}))
 	}
-	return recording.Write(filepath.Join(dir, "recording.json"), rec)
+	return errors.Join(append(errs, recording.Write(filepath.Join(dir, "recording.json"), rec))...)
 }

@@ -102,20 +102,15 @@ func (a *asleep) count(what bpf.AsleepAsleepCount) uint64 {
 	return sumPerCPU(a.objects.AsleepCounts, uint32(what))
 }
 
+func (a *asleep) counts() (entered, failed uint64) {
+	failed = a.count(bpf.AsleepAsleepCountASLEEP_NOT_ENTERED)
+	return a.count(bpf.AsleepAsleepCountASLEEP_TICKS) - failed, failed
+}
+
 // skipped is how many sleeps were too many to be sampled.
 func (a *asleep) skipped() uint64 { return a.count(bpf.AsleepAsleepCountASLEEP_SKIPPED) }
 
-// ran is the seconds that the program took while run times were kept.
-func (a *asleep) ran() float64 {
-	if a.objects.SampleAsleep == nil {
-		return 0
-	}
-	stats, err := a.objects.SampleAsleep.Stats()
-	if err != nil {
-		return 0
-	}
-	return stats.Runtime.Seconds()
-}
+func (a *asleep) ran() float64 { return ran(a.objects.SampleAsleep) }
 
 func (a *asleep) close() error {
 	var errs []error

@@ -9,8 +9,8 @@
 // sample, unwind or keep is counted (Sampler.Lost, Profile.Folded).
 //
 // It is the only room that imports the unwinder, go.opentelemetry.io/ebpf-profiler, whose API
-// changes from month to month; all of it is in sampler.go, entry.go, asleep.go, frames.go
-// and losses.go.
+// changes from month to month; all of it is in sampler.go, unwinder.go, frames.go, losses.go and the
+// triggers: entry.go, clock.go, asleep.go.
 // Sampler is the only part with goroutines and a kernel behind it. Joiner, Profile and the
 // folding of interpreter frames are pure.
 //

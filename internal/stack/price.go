@@ -67,14 +67,10 @@ func keepRunTimes() (io.Closer, error) { return ebpf.EnableStats(unix.BPF_STATS_
 func (s *Sampler) RunSeconds() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.entry == nil || s.entry.objects.SampleCpu == nil {
+	if s.entry == nil {
 		return 0
 	}
-	stats, err := s.entry.objects.SampleCpu.Stats()
-	if err != nil {
-		return 0
-	}
-	ticks := s.entry.entered()
-	s.price.see(ticks, stats.Runtime.Seconds()+s.entry.asleep.ran(), keepRunTimes)
+	ticks, _ := s.entry.counts()
+	s.price.see(ticks, s.entry.ran(), keepRunTimes)
 	return s.price.total(ticks)
 }

@@ -10,13 +10,26 @@ const (
 	Alloc              // bytes allocated
 )
 
+// Kinds are all of them.
+var Kinds = []Kind{CPU, OffCPU, Alloc}
+
+// ParseKind is the way back from String.
+func ParseKind(name string) (Kind, bool) {
+	for _, k := range Kinds {
+		if k.String() == name {
+			return k, true
+		}
+	}
+	return 0, false
+}
+
 // String is the kind's stable name in files and labels.
 func (k Kind) String() string {
 	switch k {
 	case OffCPU:
 		return "off_cpu"
 	case Alloc:
-		return "alloc"
+		return "memory"
 	default:
 		return "cpu"
 	}

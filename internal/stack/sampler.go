@@ -146,7 +146,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{periodNS: uint64(s.period)}
+	entry := &entry{clock: clock{periodNS: uint64(s.period)}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}
@@ -194,7 +194,8 @@ func (s *Sampler) handle(ctx context.Context, unwind *tracer.Tracer, entry *entr
 		select {
 		case trace := <-traces:
 			if trace == nil {
-				s.drained(entry.entered())
+				ticks, _ := entry.counts()
+				s.drained(ticks)
 				continue
 			}
 			s.received.Add(1)
@@ -276,7 +277,7 @@ func (s *Sampler) Lost() map[string]uint64 {
 	defer s.mu.Unlock()
 	lost[LostNotEntered] = s.notEntered
 	if s.entry != nil {
-		lost[LostNotEntered] = s.entry.notEntered()
+		_, lost[LostNotEntered] = s.entry.counts()
 		lost[LostSleeps] = s.entry.asleep.skipped()
 	}
 	for reason, before := range s.lossesBefore { // none before Start
@@ -320,7 +321,7 @@ func (s *Sampler) release() error {
 	defer s.mu.Unlock()
 	var err error
 	if s.entry != nil {
-		s.notEntered = s.entry.notEntered()
+		_, s.notEntered = s.entry.counts()
 		err = s.entry.close()
 		s.entry = nil
 	}

@@ -15,7 +15,7 @@ import (
 
 func durationOf(ns int64) time.Duration { return time.Duration(ns) }
 
-// startStacks prepares the CPU sampler; loading it takes seconds and goes on beside the rest.
+// startStacks prepares the sampler; loading it takes seconds and goes on beside the rest.
 func (w *Watcher) startStacks() {
 	if w.opts.CPUHz == 0 {
 		w.stackWhy = "switched off"
@@ -23,8 +23,8 @@ func (w *Watcher) startStacks() {
 	}
 	sampler := w.newSampler()
 	w.stackWhy = "the stack sampler is still loading"
-	w.tally = stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall)
-	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.tally.Add)
+	w.tallies = map[stack.Kind]*stack.Tally{stack.CPU: stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall)}
+	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, func(endpoint string, s stack.Sample) { w.tallies[s.Kind].Add(endpoint, s) })
 	w.culprits = stack.NewCulprits(stack.DefaultHold)
 }
 
@@ -111,7 +111,7 @@ func (w *Watcher) runStacks(ctx context.Context) {
 				return
 			}
 			w.mu.Lock()
-			if s.Kind == stack.CPU { // the profile has no off-CPU part yet
+			if w.tallies[s.Kind] != nil {
 				w.joiner.Add(s)
 			}
 			w.culprits.Sample(s)
@@ -120,27 +120,31 @@ func (w *Watcher) runStacks(ctx context.Context) {
 	}
 }
 
-// Tally returns the CPU samples, nil when there is no sampler.
-func (w *Watcher) Tally() *stack.Tally { return w.tally }
+// Tally returns the samples of a kind, nil where it is not sampled.
+func (w *Watcher) Tally(kind stack.Kind) *stack.Tally { return w.tallies[kind] }
 
-// Profile writes out CPU samples since the agent attached.
+// Profile writes out the samples of a kind since the agent attached.
 func (w *Watcher) Profile(_ context.Context, p web.Profile) ([]byte, error) {
-	if p.Kind != "cpu" {
-		return nil, fmt.Errorf("%w: %s profiles are not sampled yet", web.ErrNotMeasured, p.Kind)
-	}
 	w.mu.Lock()
 	why := w.stackWhy
 	w.mu.Unlock()
-	if why != "" {
+	kind, known := stack.ParseKind(p.Kind)
+	tally := w.tallies[kind]
+	switch {
+	case !known:
+		return nil, fmt.Errorf("%w: there is no profile %q; it is one of %v", web.ErrNotMeasured, p.Kind, stack.Kinds)
+	case why != "":
 		return nil, fmt.Errorf("%w: %s", web.ErrNotMeasured, why)
+	case tally == nil:
+		return nil, fmt.Errorf("%w: %s profiles are not sampled yet", web.ErrNotMeasured, kind)
 	}
-	total := w.tally.Total(time.Now())
+	total := tally.Total(time.Now())
 	if p.Endpoint != "" {
 		total = total.Of(p.Endpoint)
 	}
 	var out bytes.Buffer
 	if p.Format == web.SVG {
-		err := flame.Write(&out, total, flame.Options{Title: w.service, Empty: "no CPU sample was taken"})
+		err := flame.Write(&out, total, flame.Options{Title: w.service, Empty: "no sample was taken"})
 		return out.Bytes(), err
 	}
 	err := pprofile.Build(total).Write(&out)

@@ -52,7 +52,6 @@ type Watcher struct {
 	memory  *memory.Sampler
 	poller  *backend.Poller
 	sampler atomic.Pointer[stack.Sampler]
-	tally   *stack.Tally
 	begin   moment
 	tls     map[int]tlsLook // by pid; see followTLS
 
@@ -72,6 +71,7 @@ type Watcher struct {
 	slice    *collect.Collector    // what came since the last cut: of all stretches
 	windows  map[*window]bool
 	lines    *collect.Lines
+	tallies  map[stack.Kind]*stack.Tally // of the kinds that are sampled; fixed at start
 	joiner   *stack.Joiner
 	culprits *stack.Culprits // nil: no stacks are sampled
 
