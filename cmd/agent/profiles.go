@@ -39,7 +39,7 @@ func pushProfiles(ctx context.Context, g *errgroup.Group, url string, w *started
 	if err != nil {
 		return stop, command.Wrong("--pyroscope: %w", err)
 	}
-	if stop, err = pyroscope.StartSelf(url, ownName); err != nil {
+	if stop, err = pyroscope.StartSelf(url, pyroscope.Access{}, ownName, w.log); err != nil {
 		return func() {}, command.Wrong("--pyroscope: %w", err)
 	}
 	g.Go(func() error { client.Run(ctx); return nil })

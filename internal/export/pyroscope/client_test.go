@@ -24,6 +24,9 @@ import (
 type server struct {
 	mu      sync.Mutex
 	answers []error // of the next pushes, then success
+	limits  limits  // beyond which it rejects, as Pyroscope does
+	reject  string  // an endpoint whose series it rejects
+	delay   time.Duration
 	pushes  []*pushv1.PushRequest
 	headers []http.Header
 	got     chan struct{} // a value for each push
@@ -33,6 +36,7 @@ func (s *server) Push(_ context.Context, r *connect.Request[pushv1.PushRequest])
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer func() { s.got <- struct{}{} }()
+	time.Sleep(s.delay)
 	s.pushes = append(s.pushes, r.Msg)
 	s.headers = append(s.headers, r.Header())
 	if len(s.answers) > 0 {
@@ -42,12 +46,20 @@ func (s *server) Push(_ context.Context, r *connect.Request[pushv1.PushRequest])
 			return nil, err
 		}
 	}
+	for _, series := range r.Msg.Series {
+		if s.reject != "" && strings.Contains(labelsOf(series), s.reject) {
+			return nil, connect.NewError(connect.CodeInvalidArgument, errors.New("this series exists no more"))
+		}
+	}
+	if err := s.limits.check(r.Msg); err != nil {
+		return nil, err
+	}
 	return connect.NewResponse(&pushv1.PushResponse{}), nil
 }
 
 func start(t *testing.T, answers ...error) (*server, string) {
 	t.Helper()
-	s := &server{answers: answers, got: make(chan struct{}, 1000)}
+	s := &server{answers: answers, limits: usual, got: make(chan struct{}, 1000)}
 	mux := http.NewServeMux()
 	mux.Handle(pushv1connect.NewPusherServiceHandler(s))
 	web := httptest.NewServer(mux)
@@ -127,7 +139,7 @@ func labelsOf(s *pushv1.RawProfileSeries) string {
 
 func TestPushArrivesBySeries(t *testing.T) {
 	s, url := start(t)
-	c, _ := newClient(t, Options{URL: strings.Replace(url, "http://", "http://user:secret@", 1), Tenant: "team", Labels: map[string]string{"env": "test"}})
+	c, _ := newClient(t, Options{URL: strings.Replace(url, "http://", "http://user:secret@", 1), Access: Access{Tenant: "team"}, Labels: map[string]string{"env": "test"}})
 	stop := run(c)
 	c.Push(cpuProfile("GET /health", "POST /chat"))
 	pushes := s.await(t, 1)
@@ -161,7 +173,7 @@ func TestPushArrivesBySeries(t *testing.T) {
 	if h := s.headers[0]; h.Get("X-Scope-OrgID") != "team" || !strings.HasPrefix(h.Get("Authorization"), "Basic ") {
 		t.Errorf("headers %v name neither tenant nor user", h)
 	}
-	if got := c.Stats(); got.Requests != 1 || len(got.Dropped) != 0 || got.Queued != 0 {
+	if got := c.Stats(); got.Sent != 2 || len(got.Dropped) != 0 || got.Queued != 0 {
 		t.Errorf("stats %+v", got)
 	}
 }
@@ -174,7 +186,7 @@ func TestAnAbsentServerIsTriedAgain(t *testing.T) {
 	c.Push(cpuProfile("GET /health"))
 	pushes := s.await(t, 4)
 	stop()
-	if got := c.Stats(); got.Requests != 1 || got.Retries != 3 || len(got.Dropped) != 0 {
+	if got := c.Stats(); got.Sent != 1 || got.Retries != 3 || len(got.Dropped) != 0 {
 		t.Errorf("stats %+v, want one request after three retries", got)
 	}
 	if len(*waits) != 3 || (*waits)[0] > firstWait || (*waits)[2] <= firstWait {
@@ -209,7 +221,7 @@ func TestWhatIsDroppedIsCounted(t *testing.T) {
 			c.Push(cpuProfile("GET /health"))
 			run(c)() // Run sends what is queued before it returns
 			s.await(t, test.pushes)
-			if got := c.Stats(); got.Dropped[test.reason] != 1 || got.Requests != 0 || got.Queued != 0 {
+			if got := c.Stats(); got.Dropped[test.reason] != 1 || got.Sent != 0 || got.Queued != 0 {
 				t.Errorf("stats %+v, want one dropped: %s", got, test.reason)
 			}
 			if len(*waits) != 0 {
@@ -245,14 +257,21 @@ func TestNewSaysWhatIsWrong(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"no scheme", Options{URL: "pyroscope:4040", Service: "s"}, "http://host:port"},
+		{"no scheme", Options{URL: "pyroscope:4040", Service: "s"}, "http://host:4040"},
+		{"token and password", Options{URL: "http://me:secret@p:4040", Service: "s", Access: Access{Token: "secret"}}, "not both"},
+		{"token of two lines", Options{URL: "http://p:4040", Service: "s", Access: Access{Token: "secret\nX-More: y"}}, "one line"},
+		{"a URL that cannot be parsed", Options{URL: "http://me:secret@p:port", Service: "s"}, "http://host:4040"},
 		{"no service", Options{URL: "http://p:4040"}, "service name"},
 		{"label", Options{URL: "http://p:4040", Service: "s", Labels: map[string]string{"a-b": "c"}}, `"a-b"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if _, err := New(test.o); err == nil || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("error %v, want one with %q", err, test.want)
+			_, err := New(test.o)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Fatalf("error %v, want one with %q", err, test.want)
+			}
+			if strings.Contains(err.Error(), "secret") {
+				t.Errorf("the error %q repeats a secret", err)
 			}
 		})
 	}

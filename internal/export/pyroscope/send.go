@@ -2,7 +2,6 @@ package pyroscope
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -16,6 +15,10 @@ const (
 	lastWait  = 5 * time.Minute
 )
 
+// maxFailures is how often, over about eight minutes, a server may say of one request that it
+// itself is broken. It may be this request that breaks it, and others wait behind.
+const maxFailures = 10
+
 // sendAll sends the queue, oldest first, and tries each until it is accepted, useless or ctx
 // ends.
 func (c *Client) sendAll(ctx context.Context) {
@@ -25,12 +28,11 @@ func (c *Client) sendAll(ctx context.Context) {
 		if !ok {
 			return
 		}
-		err := c.send(ctx, it.request)
+		said, err := c.send(ctx, it.request)
 		if err != nil && ctx.Err() != nil {
 			return // the end of ctx, not the server's fault: it stays in the queue
 		}
-		if err != nil && retryable(err) {
-			c.retried(err, attempt)
+		if !c.settle(it, said, err) {
 			if c.wait(ctx, backoff(attempt)) != nil {
 				return
 			}
@@ -38,67 +40,64 @@ func (c *Client) sendAll(ctx context.Context) {
 			continue
 		}
 		attempt = 0
-		c.finished(it, err)
 	}
 }
 
-// next is the oldest that the server would still take.
-func (c *Client) next() (item, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.queue) > 0 && c.now().Sub(c.queue[0].end) > maxAge {
-		c.remove(DropTooOld)
-	}
-	if len(c.queue) == 0 {
-		return item{}, false
-	}
-	return c.queue[0], true
-}
-
-func (c *Client) send(ctx context.Context, r *pushv1.PushRequest) error {
+// send makes one attempt.
+func (c *Client) send(ctx context.Context, r *pushv1.PushRequest) (verdict, error) {
 	ctx, cancel := context.WithTimeout(ctx, pushTimeout)
 	defer cancel()
+	ctx, status := withStatus(ctx)
 	_, err := c.push.Push(ctx, connect.NewRequest(r))
-	return err
+	return judge(err, *status), err
 }
 
-func (c *Client) retried(err error, attempt int) {
-	c.mu.Lock()
-	c.stats.Retries++
-	c.mu.Unlock()
-	if attempt == 0 { // once an outage
-		c.log.Warn("Pyroscope does not take profiles; trying again", "error", err)
-	}
-}
-
-// finished takes it from the queue. Where Push dropped it meanwhile, to make room, it counted
-// a drop that was none.
-func (c *Client) finished(it item, err error) {
+// settle does what the server's answer demands; false when the same is to be tried again.
+func (c *Client) settle(it item, said verdict, err error) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	reason := ""
-	if err != nil {
-		reason = DropRejected
-		c.log.Warn("Pyroscope rejected a profile", "error", err)
-	} else {
-		c.stats.Requests++
+	c.complain(err)
+	switch said {
+	case accepted:
+		c.stats.Sent += uint64(it.profiles)
+		c.finish(it, "")
+		return true
+	case broken:
+		if it.failures+1 < maxFailures {
+			c.stats.Retries++
+			if len(c.queue) > 0 && c.queue[0].request == it.request {
+				c.queue[0].failures++
+			}
+			return false
+		}
+	case away:
+		c.stats.Retries++
+		return false
+	case inParts:
+		if parts := smaller(it.request, tooLarge(err)); len(parts) > 0 {
+			c.replace(it, parts)
+			return true
+		}
 	}
-	switch {
-	case len(c.queue) > 0 && c.queue[0].request == it.request:
-		c.remove(reason)
-	case err == nil:
-		c.stats.Dropped[DropQueueFull]--
-	}
+	c.finish(it, DropRejected)
+	return true
 }
 
-// retryable tells a server that is away or overloaded from one that will never say yes.
-func retryable(err error) bool {
-	switch connect.CodeOf(err) {
-	case connect.CodeUnavailable, connect.CodeResourceExhausted, connect.CodeDeadlineExceeded,
-		connect.CodeAborted, connect.CodeInternal, connect.CodeUnknown, connect.CodeCanceled:
-		return true
-	default:
-		return errors.Is(err, context.DeadlineExceeded)
+// complain logs the first error after an accepted request, and the first accepted one after
+// it: an outage is two lines, however long it lasts.
+func (c *Client) complain(err error) {
+	before := c.stats.Trouble
+	c.stats.Trouble = ""
+	if err != nil {
+		c.stats.Trouble = err.Error()
+	}
+	switch {
+	case err != nil && before == "":
+		c.log.Warn("Pyroscope does not take profiles", "error", err)
+	case err == nil && before != "":
+		c.log.Info("Pyroscope takes profiles again")
+	case err != nil && before != c.stats.Trouble:
+		c.log.Debug("Pyroscope still does not take profiles", "error", err)
 	}
 }
 
