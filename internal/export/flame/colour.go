@@ -18,13 +18,16 @@ type palette struct {
 
 const shades = 3
 
+// otherKinds is the class of frames of all runtimes that have no hue of their own.
+const otherKinds = "other"
+
 // The hues differ in lightness, too, and stay apart for colour-blind eyes.
 var palettes = []palette{
 	{kindEndpoint, "endpoint", [shades]string{"#cfd6df", "#cfd6df", "#cfd6df"}, [shades]string{"#46505e", "#46505e", "#46505e"}},
 	{stack.Python, "Python", [shades]string{"#a9cbf2", "#9ac1ee", "#bad6f6"}, [shades]string{"#2f5f96", "#295587", "#376aa4"}},
 	{stack.Native, "native", [shades]string{"#f6d08b", "#f3c577", "#f8daa2"}, [shades]string{"#8a5f17", "#7c5512", "#996b1f"}},
 	{stack.Kernel, "kernel", [shades]string{"#eba6b4", "#e697a7", "#f0b7c3"}, [shades]string{"#8d3f54", "#7f374a", "#9b495f"}},
-	{"other", "other", [shades]string{"#b4dfb4", "#a6d7a6", "#c3e6c3"}, [shades]string{"#3d703d", "#356535", "#477c47"}},
+	{otherKinds, "other", [shades]string{"#b4dfb4", "#a6d7a6", "#c3e6c3"}, [shades]string{"#3d703d", "#356535", "#477c47"}},
 }
 
 // class is the style class of a frame, "python1".
@@ -38,7 +41,7 @@ func paletteOf(kind string) string {
 			return p.class
 		}
 	}
-	return "other"
+	return otherKinds
 }
 
 // shade is the same for all files of one package, in every graph.
@@ -78,5 +81,5 @@ func stylesheet() string {
 			fmt.Fprintf(&dark, ".%s%d{fill:%s}", p.class, i, p.dark[i])
 		}
 	}
-	return light.String() + "\n@media (prefers-color-scheme:dark){" + dark.String() + "}\n"
+	return light.String() + "\n@media screen and (prefers-color-scheme:dark){" + dark.String() + "}\n"
 }

@@ -1,8 +1,10 @@
 // Package flame draws stack profiles as flame graphs.
 //
-// In: stack.Profile. Out: one self-contained SVG, 1,200 px wide, root at the top: a row of
-// endpoints, below them what they ran. In a browser it zooms (click), searches and explains
-// (hover); as a plain image it is complete, in light and in dark surroundings.
+// In: stack.Profile. Out: one self-contained SVG, root at the top: a row of endpoints, below
+// them what they ran. As a plain image it is complete, 1,200 px wide, in light and in dark
+// surroundings. In a browser it takes the width of the window, a phone's too, and zooms (click,
+// touch, Enter), searches (/ or Ctrl-F, then n) and explains (pointer, arrow keys); on paper it is
+// the whole graph, black on white.
 // It loads nothing from anywhere, and every text in it is escaped.
 package flame
 

@@ -6,7 +6,6 @@ const (
 	width      = 1200
 	margin     = 16
 	graphWidth = width - 2*margin
-	headHeight = 92
 	footHeight = 34
 	rowHeight  = 18
 	charWidth  = 6.63 // at 11 px

@@ -46,6 +46,10 @@ func nameOf(f stack.Frame) string {
 	return f.Function
 }
 
+// label is what stands in a frame, place where it is from.
+func (n *node) label() string { return n.name }
+func (n *node) place() string { return n.file }
+
 func (n *node) add(s stack.Stack) {
 	n.value += s.Value
 	n.samples += s.Samples
