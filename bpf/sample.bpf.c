@@ -10,28 +10,10 @@
  *
  *   cpu-clock ──► sample_cpu ──(process not watched)──► end, ~0.1 µs
  *                     │
- *                     └──(watched)──► sample_unwinder[0], loaded by internal/stack
- *
- * It includes no kernel header on purpose: nothing here depends on the kernel's layout.
+ *                     └──(watched)──► EVENT_SAMPLE: the context that runs
+ *                                ──► sample_unwinder[0], loaded by internal/stack
  */
-typedef unsigned char __u8;
-typedef unsigned short __u16;
-typedef unsigned int __u32;
-typedef unsigned long long __u64;
-typedef signed int __s32;
-typedef signed long long __s64;
-typedef __u16 __be16;
-typedef __u32 __be32;
-typedef __u32 __wsum;
-
-/* enum bpf_map_type of the kernel's UAPI */
-enum {
-	BPF_MAP_TYPE_HASH = 1,
-	BPF_MAP_TYPE_PROG_ARRAY = 3,
-	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
-};
-
-#include <bpf/bpf_helpers.h>
+#include "headers/moment.h"
 
 /* Processes to sample: 1,024 is more workers than any target here has. */
 #define MAX_SAMPLED_PIDS 1024
@@ -46,28 +28,28 @@ enum sample_count {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, MAX_SAMPLED_PIDS);
-	__type(key, __u32);
-	__type(value, __u8);
+	__type(key, u32);
+	__type(value, u8);
 } sampled_pids SEC(".maps");
 
 /* One slot: the unwinder's entry program. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
 	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
+	__type(key, u32);
+	__type(value, u32);
 } sample_unwinder SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, SAMPLE_COUNTS);
 	__type(key, enum sample_count);
-	__type(value, __u64);
+	__type(value, u64);
 } sample_counts SEC(".maps");
 
-static __always_inline void count(enum sample_count what)
+static __always_inline void tick(enum sample_count what)
 {
-	__u64 *n = bpf_map_lookup_elem(&sample_counts, &what);
+	u64 *n = bpf_map_lookup_elem(&sample_counts, &what);
 
 	if (n)
 		(*n)++;
@@ -76,14 +58,15 @@ static __always_inline void count(enum sample_count what)
 SEC("perf_event")
 int sample_cpu(void *ctx)
 {
-	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	u32 pid = bpf_get_current_pid_tgid() >> 32;
 
 	if (!bpf_map_lookup_elem(&sampled_pids, &pid))
 		return 0;
 
-	count(SAMPLE_TICKS);
+	tick(SAMPLE_TICKS);
+	moment();
 	bpf_tail_call(ctx, &sample_unwinder, 0);
-	count(SAMPLE_NOT_ENTERED); /* a tail call that succeeds does not return */
+	tick(SAMPLE_NOT_ENTERED); /* a tail call that succeeds does not return */
 	return 0;
 }
 

@@ -8,9 +8,24 @@ import (
 	_ "embed"
 	"fmt"
 	"io"
+	"structs"
 
 	"github.com/cilium/ebpf"
 )
+
+type SampleObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
+type SampleRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
+}
 
 type SampleSampleCount uint32
 
@@ -20,13 +35,55 @@ const (
 	SampleSampleCountSAMPLE_COUNTS      SampleSampleCount = 2
 )
 
+type SampleTarget struct {
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
+	ContextType uint64
+	Inherited   uint32
+	Unused      uint32
+}
+
+type SampleThread struct {
+	_      structs.HostLayout
+	Tstate uint64
+	Off    uint64
+	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
+	Work   uint64
+	Lock   uint64
+	Waker  uint32
+	Flags  uint8
+	_      [3]byte
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	SampleMapCandidates     = "candidates"
+	SampleMapChildren       = "children"
+	SampleMapCosts          = "costs"
+	SampleMapCounters       = "counters"
+	SampleMapEvents         = "events"
 	SampleMapSampleCounts   = "sample_counts"
 	SampleMapSampleUnwinder = "sample_unwinder"
 	SampleMapSampledPids    = "sampled_pids"
+	SampleMapTargets        = "targets"
+	SampleMapTasks          = "tasks"
+	SampleMapThreads        = "threads"
 	SampleProgSampleCpu     = "sample_cpu"
 )
 
@@ -79,9 +136,17 @@ type SampleProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SampleMapSpecs struct {
+	Candidates     *ebpf.MapSpec `ebpf:"candidates"`
+	Children       *ebpf.MapSpec `ebpf:"children"`
+	Costs          *ebpf.MapSpec `ebpf:"costs"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
 	SampleCounts   *ebpf.MapSpec `ebpf:"sample_counts"`
 	SampleUnwinder *ebpf.MapSpec `ebpf:"sample_unwinder"`
 	SampledPids    *ebpf.MapSpec `ebpf:"sampled_pids"`
+	Targets        *ebpf.MapSpec `ebpf:"targets"`
+	Tasks          *ebpf.MapSpec `ebpf:"tasks"`
+	Threads        *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // SampleVariableSpecs contains global variables before they are loaded into the kernel.
@@ -110,16 +175,32 @@ func (o *SampleObjects) Close() error {
 //
 // It can be passed to LoadSampleObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SampleMaps struct {
+	Candidates     *ebpf.Map `ebpf:"candidates"`
+	Children       *ebpf.Map `ebpf:"children"`
+	Costs          *ebpf.Map `ebpf:"costs"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Events         *ebpf.Map `ebpf:"events"`
 	SampleCounts   *ebpf.Map `ebpf:"sample_counts"`
 	SampleUnwinder *ebpf.Map `ebpf:"sample_unwinder"`
 	SampledPids    *ebpf.Map `ebpf:"sampled_pids"`
+	Targets        *ebpf.Map `ebpf:"targets"`
+	Tasks          *ebpf.Map `ebpf:"tasks"`
+	Threads        *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *SampleMaps) Close() error {
 	return _SampleClose(
+		m.Candidates,
+		m.Children,
+		m.Costs,
+		m.Counters,
+		m.Events,
 		m.SampleCounts,
 		m.SampleUnwinder,
 		m.SampledPids,
+		m.Targets,
+		m.Tasks,
+		m.Threads,
 	)
 }
 

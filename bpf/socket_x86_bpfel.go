@@ -110,6 +110,8 @@ const (
 	SocketEventFlagFLAG_GIL       SocketEventFlag = 4
 	SocketEventFlagFLAG_SENDING   SocketEventFlag = 8
 	SocketEventFlagFLAG_FUTEX     SocketEventFlag = 16
+	SocketEventFlagFLAG_FOREIGN   SocketEventFlag = 1
+	SocketEventFlagFLAG_BASE      SocketEventFlag = 2
 )
 
 type SocketEventType uint32
@@ -136,6 +138,7 @@ const (
 	SocketEventTypeEVENT_WORK_GOT   SocketEventType = 19
 	SocketEventTypeEVENT_WORK_DONE  SocketEventType = 20
 	SocketEventTypeEVENT_LISTEN     SocketEventType = 21
+	SocketEventTypeEVENT_SAMPLE     SocketEventType = 22
 )
 
 type SocketGreeting struct {

@@ -26,6 +26,7 @@ enum event_type {
 	EVENT_WORK_GOT, /* a thread takes work `other` out of it */
 	EVENT_WORK_DONE,/* … and is done with it: it asks for more */
 	EVENT_LISTEN,	/* a process listens on a watched port: it begins to serve, or another program does in its place */
+	EVENT_SAMPLE,	/* a stack is taken of a thread, which runs context; flags: FLAG_FOREIGN … */
 };
 
 enum event_flag {
@@ -43,6 +44,9 @@ enum event_flag {
 	FLAG_GIL = 4,
 	FLAG_SENDING = 8,  /* in a call that sends: the socket was full */
 	FLAG_FUTEX = 16,   /* in a lock that is not the GIL */
+	/* EVENT_SAMPLE */
+	FLAG_FOREIGN = 1,  /* of no CPython, or one that cannot be read: all that is known is the thread */
+	FLAG_BASE = 2,	   /* context is the thread's own, that nobody entered */
 };
 
 /* EVENT_FRAMES: what a record holds of its frame. */

@@ -152,6 +152,10 @@ func (k *Kernel) attachHost() {
 	}
 }
 
+// Maps are those of the loaded programs, by name, for other programs that tell something on the same ring buffer. They
+// are k's to close.
+func (k *Kernel) Maps() map[string]*ebpf.Map { return k.maps }
+
 // Close detaches everything.
 func (k *Kernel) Close() {
 	k.mu.Lock()

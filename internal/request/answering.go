@@ -16,6 +16,7 @@ func (t *Tracker) bindByResponse(l *live, e *event.Event) {
 	births, top := t.step.enters(), n.oldest()
 	l.own(n)
 	l.lent = n
+	t.labels.claim(l)
 	n.answersFor(l.conn, births)
 	if top != n && top.born == 0 && top.owner() == nil {
 		top.answersFor(l.conn, births)

@@ -86,6 +86,7 @@ func (t *Tracker) polled(th *thread, e *event.Event) {
 // read notes that the thread reads a client's bytes.
 func (t *Tracker) read(th *thread, e *event.Event) {
 	l := &th.turns
+	delete(t.starting, e.PID)
 	l.serves = l.serves || t.opts.EventLoop == nil || t.opts.EventLoop(e.PID)
 	if !l.told && l.start != 0 && e.Arrive > l.start {
 		t.turned(th, e.TID, e.Time)

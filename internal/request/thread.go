@@ -226,6 +226,7 @@ func (t *Tracker) onSwitch(e *event.Event) {
 	}
 	if why&event.Epoll != 0 {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
+		delete(t.starting, e.PID)
 		th.slept = e.Arrive
 		t.polled(th, e)
 		now, _ := th.thisRound()
@@ -347,7 +348,7 @@ func (th *thread) goesOnWith(l *live) *live {
 	return nil
 }
 
-// history remembers whose request a thread ran when, for stack samples that come later.
+// history remembers whose request a thread ran when, for turns of its event loop that turn out to be long.
 type history struct {
 	spans ring.Ring[ranSpan]
 	limit int // 0: that of a worker thread
@@ -365,33 +366,4 @@ const (
 
 func (h *history) add(start, end int64, endpoint string) {
 	h.spans.Push(ranSpan{start, end, endpoint}, max(h.limit, maxWorkerHistory))
-}
-
-// at searches backwards from the newest span.
-func (h *history) at(t int64) string {
-	for s := range h.spans.Newest() {
-		if t > s.end {
-			return "" // between two steps
-		}
-		if t >= s.start {
-			return s.endpoint
-		}
-	}
-	return ""
-}
-
-// EndpointAt says which endpoint's code the thread ran at t (CLOCK_MONOTONIC, ns), "" for
-// none. Ask only for times that Feed has passed.
-func (t *Tracker) EndpointAt(pid, tid uint32, at int64) string {
-	th := t.threads[tid]
-	if th == nil || th.pid != pid {
-		return ""
-	}
-	if th.current != nil && at >= th.since {
-		if l := th.current.owner(); l != nil {
-			return l.Endpoint
-		}
-		return ""
-	}
-	return th.history.at(at)
 }

@@ -85,6 +85,8 @@ type Tracker struct {
 	losses   map[[2]string]uint64
 	counts   map[string]int64
 	gaps     gaps
+	labels   labels
+	starting map[uint32]bool     // processes that have begun before our eyes and do not serve yet
 	works    map[contextKey]work // handed to executors, by the address of the item
 	writers  map[uint64]*node    // who wrote last to a socket, where a later turn's context sends
 	step     Step
@@ -99,7 +101,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, fronts: map[uint32]*front{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, fronts: map[uint32]*front{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, starting: map[uint32]bool{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
 	}
 }
 
@@ -149,6 +151,8 @@ func (t *Tracker) feed(e *event.Event) {
 		t.onWorkGot(e)
 	case event.WorkDone:
 		t.onWorkDone(e)
+	case event.Sample:
+		t.onSample(e)
 	default:
 		t.onSocket(e)
 	}
@@ -294,6 +298,7 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 	}
 	delete(t.grpc, pid)
 	delete(t.fronts, pid)
+	delete(t.starting, pid)
 	delete(t.readable, whose{pid, "inbound"})
 	delete(t.readable, whose{pid, "outbound"})
 }

@@ -19,6 +19,7 @@ import (
 // only while a watched process runs (bpf/sample.bpf.c).
 type clock struct {
 	periodNS uint64
+	shared   map[string]*ebpf.Map
 
 	objects  bpf.SampleObjects
 	unwinder *ebpf.Program
@@ -33,7 +34,7 @@ func (c *clock) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContex
 	if c.unwinder, err = loadUnwinder(unwinder, origin); err != nil {
 		return fmt.Errorf("load the unwinder's entry: %w", err)
 	}
-	if err := bpf.LoadSampleObjects(&c.objects, nil); err != nil {
+	if err := loadObjects(bpf.LoadSample, &c.objects, c.shared); err != nil {
 		return fmt.Errorf("load sample_cpu: %w", err)
 	}
 	if err := c.objects.SampleUnwinder.Put(uint32(0), c.unwinder); err != nil {

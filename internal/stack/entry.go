@@ -77,6 +77,22 @@ func (e *entry) close() error {
 	return errors.Join(errs...)
 }
 
+// loadObjects loads a trigger's programs and maps. Those maps that are shared, by name, are used where the programs
+// have such; the others are made.
+func loadObjects(read func() (*ebpf.CollectionSpec, error), objects any, shared map[string]*ebpf.Map) error {
+	spec, err := read()
+	if err != nil {
+		return err
+	}
+	used := map[string]*ebpf.Map{}
+	for name, m := range shared {
+		if spec.Maps[name] != nil {
+			used[name] = m
+		}
+	}
+	return spec.LoadAndAssign(objects, &ebpf.CollectionOptions{MapReplacements: used})
+}
+
 // ran is the seconds that a program, not loaded if it is nil, took while the kernel kept run times.
 func ran(p *ebpf.Program) float64 {
 	if p == nil {

@@ -1,10 +1,17 @@
 package stack
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// OutsideRequests is the endpoint of samples taken while a thread served none: start-up,
-// background tasks, the event loop between requests.
+// OutsideRequests is the endpoint of samples of which no more is known than that: the labeler has words of its own
+// for what it knows.
 const OutsideRequests = "(outside requests)"
+
+// Collecting is the endpoint of samples outside of requests whose frames show the garbage collector of CPython. A
+// request that sets it off is charged for it.
+const Collecting = "(gc)"
 
 const (
 	// DefaultHold is long enough for what a thread ran to be known: the events of that instant
@@ -14,7 +21,8 @@ const (
 	maxHeld = 8192
 )
 
-// Labeler knows which endpoint a thread served at an instant on CLOCK_MONOTONIC, "" if none.
+// Labeler knows which endpoint a thread served at an instant on CLOCK_MONOTONIC, or says in a word in brackets what
+// else it did; "" if that is not known.
 type Labeler interface {
 	EndpointAt(pid, tid uint32, t int64) string
 }
@@ -75,8 +83,24 @@ func (j *Joiner) release() {
 		j.held, j.head = j.held[:n], 0
 	}
 	endpoint := j.labeler.EndpointAt(s.PID, s.TID, s.Time)
-	if endpoint == "" {
+	switch outside := endpoint == "" || endpoint[0] == '('; {
+	case outside && slices.ContainsFunc(s.Frames, collects):
+		endpoint = Collecting
+	case endpoint == "":
 		endpoint = OutsideRequests
 	}
 	j.emit(endpoint, s)
+}
+
+// collects recognises the collector's own functions, by the names that they have from 3.8 to 3.14. A stripped
+// interpreter shows none of them.
+func collects(f Frame) bool {
+	if f.Kind != Native || !interpreterObject(f.File) {
+		return false
+	}
+	switch f.Function {
+	case "gc_collect_main", "gc_collect_generations", "gc_collect_with_callback", "_PyGC_Collect", "PyGC_Collect", "_Py_RunGC", "gc_collect_young", "gc_collect_increment", "gc_collect_full":
+		return true
+	}
+	return false
 }

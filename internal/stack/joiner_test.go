@@ -14,7 +14,9 @@ func (r recorded) EndpointAt(pid, tid uint32, t int64) string { return r.endpoin
 
 func TestJoiner(t *testing.T) {
 	const ms = int64(time.Millisecond)
-	labeler := recorded{map[int64]string{100 * ms: "GET /a", 300 * ms: "GET /b"}}
+	labeler := recorded{map[int64]string{100 * ms: "GET /a", 300 * ms: "GET /b", 400 * ms: "(event loop)"}}
+	gc := []Frame{{Function: "visit_decref", File: "libpython3.11.so.1.0", Kind: Native}, {Function: "gc_collect_main", File: "libpython3.11.so.1.0", Kind: Native}}
+	other := []Frame{{Function: "gc_collect_main", File: "app.so", Kind: Native}, {Function: "PyGC_Collect", File: "python3.11", Kind: Python}}
 	tests := []struct {
 		name  string
 		steps func(j *Joiner)
@@ -23,6 +25,10 @@ func TestJoiner(t *testing.T) {
 		{"held until the labeler can know", func(j *Joiner) { j.Add(Sample{Time: 100 * ms}); j.Advance(1099 * ms) }, ""},
 		{"then labelled", func(j *Joiner) { j.Add(Sample{Time: 100 * ms}); j.Advance(1100 * ms) }, "100 GET /a"},
 		{"outside requests", func(j *Joiner) { j.Add(Sample{Time: 200 * ms}); j.Advance(5000 * ms) }, "200 (outside requests)"},
+		{"the collector, outside requests", func(j *Joiner) { j.Add(Sample{Time: 200 * ms, Frames: gc}); j.Advance(5000 * ms) }, "200 (gc)"},
+		{"… in the event loop", func(j *Joiner) { j.Add(Sample{Time: 400 * ms, Frames: gc}); j.Advance(5000 * ms) }, "400 (gc)"},
+		{"… that a request set off", func(j *Joiner) { j.Add(Sample{Time: 100 * ms, Frames: gc}); j.Advance(5000 * ms) }, "100 GET /a"},
+		{"something of that name", func(j *Joiner) { j.Add(Sample{Time: 400 * ms, Frames: other}); j.Advance(5000 * ms) }, "400 (event loop)"},
 		{"a later sample is a clock, too", func(j *Joiner) { j.Add(Sample{Time: 100 * ms}); j.Add(Sample{Time: 1300 * ms}) }, "100 GET /a"},
 		{"CPUs out of order", func(j *Joiner) {
 			j.Add(Sample{Time: 300 * ms})

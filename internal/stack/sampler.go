@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cilium/ebpf"
 	"go.opentelemetry.io/ebpf-profiler/interpreter/interpreterconfig"
 	"go.opentelemetry.io/ebpf-profiler/libpf"
 	unwindlog "go.opentelemetry.io/ebpf-profiler/log"
@@ -37,6 +38,9 @@ type Options struct {
 	Hz           int  // samples a second and CPU, 0: DefaultHz
 	KeepPlumbing bool // keep the interpreter's own frames between the code it runs, see Fold
 	Logger       *slog.Logger
+	// Maps are those that the programs share with others, by name: through them they tell, on the ring buffer that
+	// the events come from, which context ran where a stack was taken (EVENT_SAMPLE). nil: they tell nobody.
+	Maps map[string]*ebpf.Map
 }
 
 // Sampler samples the CPU stacks of watched processes.
@@ -146,7 +150,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{clock: clock{periodNS: uint64(s.period)}}
+	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}

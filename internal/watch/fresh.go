@@ -81,6 +81,12 @@ func (w *Watcher) meet() {
 	w.mu.Unlock()
 }
 
+// startTick is what the start of a process is told in: the kernel's clock ticks, 100 a second for user space.
+const startTick = 10_000_000 // ns
+
+// before reports whether a process began after the moment.
+func (m moment) before(p target.Process) bool { return int64(p.StartTime)*startTick >= m.boot }
+
 // outgrown reports whether a process has other places to attach to than when it was attached to.
 func (w *Watcher) outgrown(p target.Process) bool {
 	w.mu.Lock()

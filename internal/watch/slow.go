@@ -22,11 +22,12 @@ import (
 	"github.com/ragscope/ragscope/internal/target"
 )
 
-// now reads both clocks.
+// now reads the clocks.
 func now() moment {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail with this clock
-	return moment{time.Now(), ts.Nano()}
+	var mono, boot unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) // cannot fail with these clocks
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
+	return moment{time.Now(), mono.Nano(), boot.Nano()}
 }
 
 // readings are the figures that are read, not reported: cheap counters since some begin.
@@ -132,6 +133,11 @@ func (w *Watcher) refresh() {
 	}
 	for _, p := range added {
 		w.log.Info("a new process of the target is watched", "pid", p.PID)
+		if w.begin.before(p) {
+			w.mu.Lock()
+			w.tracker.Starting(uint32(p.PID))
+			w.mu.Unlock()
+		}
 		w.attach(p)
 	}
 	if err == nil {

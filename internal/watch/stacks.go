@@ -29,7 +29,7 @@ func (w *Watcher) startStacks() {
 }
 
 func (w *Watcher) newSampler() *stack.Sampler {
-	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, Logger: w.log})
+	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, Logger: w.log, Maps: w.kernel.Maps()})
 	s.SetPIDs(w.pids())
 	w.sampler.Store(s)
 	return s
@@ -101,11 +101,7 @@ func (w *Watcher) runStacks(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			w.mu.Lock()
-			w.joiner.Flush()
-			w.culprits.Flush()
-			w.mu.Unlock()
-			return
+			return // what is held is told when the last events are, see Run
 		case s, ok := <-w.sampler.Load().Samples():
 			if !ok {
 				return

@@ -87,10 +87,11 @@ type Watcher struct {
 	looked    int64 // when the target was last seen there, CLOCK_MONOTONIC in ns
 }
 
-// moment is an instant on both clocks.
+// moment is an instant on three clocks.
 type moment struct {
 	wall time.Time
 	mono int64 // CLOCK_MONOTONIC, ns: the clock of the events
+	boot int64 // CLOCK_BOOTTIME, ns: the clock of the starts of processes
 }
 
 // Start finds the target and attaches to it. It returns once every hook that can be attached
@@ -230,6 +231,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 	t := now().mono // nothing comes any more
 	w.sequence.Release(t, w.tracker.Feed)
 	w.tracker.Pass(t)
+	if w.joiner != nil {
+		w.joiner.Flush()
+		w.culprits.Flush()
+	}
 	w.ended()
 	w.mu.Unlock()
 	return err

@@ -39,6 +39,7 @@ const (
 	WorkGot   = Type(bpf.SocketEventTypeEVENT_WORK_GOT)
 	WorkDone  = Type(bpf.SocketEventTypeEVENT_WORK_DONE)
 	Listen    = Type(bpf.SocketEventTypeEVENT_LISTEN)
+	Sample    = Type(bpf.SocketEventTypeEVENT_SAMPLE)
 )
 
 // Flags qualify a type; the same bit means different things for different types.
@@ -59,6 +60,8 @@ const (
 	GIL       = Flags(bpf.SocketEventFlagFLAG_GIL)       // Switch
 	Sending   = Flags(bpf.SocketEventFlagFLAG_SENDING)   // Switch
 	Futex     = Flags(bpf.SocketEventFlagFLAG_FUTEX)     // Switch
+	Foreign   = Flags(bpf.SocketEventFlagFLAG_FOREIGN)   // Sample
+	Base      = Flags(bpf.SocketEventFlagFLAG_BASE)      // Sample
 )
 
 // Event is one report of the kernel side. Time and Arrive are nanoseconds on CLOCK_MONOTONIC.

@@ -25,7 +25,7 @@ const magic = "ragscope events 1\n"
 // The fields of a record. The numbers are for ever.
 const (
 	fieldType    = 1 // index in storedTypes
-	fieldFlags   = 2 // bits: indexes in storedFlags or storedSwitchFlags
+	fieldFlags   = 2 // bits: indexes in storedFlags, storedSwitchFlags or storedSampleFlags
 	fieldTime    = 3 // since the event before it in the file, zigzag
 	fieldBefore  = 4 // Time − Arrive where there is an Arrive, plus 1 to tell it from none, zigzag
 	fieldSock    = 5
@@ -45,17 +45,22 @@ var (
 	storedTypes = []Type{
 		1: Recv, 2: Send, 3: Frames, 4: Conn, 5: Opened, 6: Accept, 7: Close, 8: Enter, 9: Copy, 10: New,
 		11: Loop, 12: Switch, 13: Sleep, 14: GRPCCall, 15: GRPCStart, 16: Queued, 17: Cipher,
-		18: WorkPut, 19: WorkGot, 20: WorkDone,
+		18: WorkPut, 19: WorkGot, 20: WorkDone, 21: Sample,
 	}
 	storedFlags       = []Flags{Inbound, Sent, Midway, Desync, NoThread, Stale, Short}
 	storedSwitchFlags = []Flags{Preempted, Epoll, GIL, Sending, Futex}
+	storedSampleFlags = []Flags{Foreign, Base, NoThread, Stale}
 )
 
 func flagsOf(t Type) []Flags {
-	if t == Switch {
+	switch t {
+	case Switch:
 		return storedSwitchFlags
+	case Sample:
+		return storedSampleFlags
+	default:
+		return storedFlags
 	}
-	return storedFlags
 }
 
 // A Writer records a stream. It writes one record at a time.
