@@ -27,6 +27,7 @@ type trigger interface {
 type entry struct {
 	clock  clock
 	asleep asleep
+	faults faults
 }
 
 // Load is called by the unwinder with access to its maps; it implements tracer.Probe.
@@ -36,10 +37,11 @@ func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder 
 	}
 	// CPU stacks are there without the others.
 	e.asleep.why = e.asleep.load(origins, unwinder)
+	e.faults.why = e.faults.load(origins, unwinder)
 	return nil, nil
 }
 
-func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.asleep} }
+func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.asleep, &e.faults} }
 
 func (e *entry) watch(pids []int) error {
 	want := map[uint32]bool{}

@@ -3,6 +3,7 @@ package stack
 import (
 	"bufio"
 	"context"
+	"io"
 	"os"
 	"os/exec"
 	"testing"
@@ -33,17 +34,23 @@ sys.stdin.read()
 
 // startTarget runs the target and returns its process id.
 func startTarget(t *testing.T) int {
+	pid, _, _ := startProgram(t, target)
+	return pid
+}
+
+// startProgram runs a Python program that says "ready" and ends with its input.
+func startProgram(t *testing.T, program string) (pid int, in io.Writer, out *bufio.Reader) {
 	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {
 		t.Skip("SKIPPED, nothing was proved: no python3 in PATH")
 	}
-	cmd := exec.Command(python, "-c", target)
-	in, err := cmd.StdinPipe()
+	cmd := exec.Command(python, "-c", program)
+	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := cmd.StdoutPipe()
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,19 +58,21 @@ func startTarget(t *testing.T) int {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		in.Close()
+		stdin.Close()
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the target ended with %v", err)
 		}
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+	out = bufio.NewReader(stdout)
+	if line, err := out.ReadString('\n'); err != nil || line != "ready\n" {
 		t.Fatalf("the target says %q, %v", line, err)
 	}
-	return cmd.Process.Pid
+	return cmd.Process.Pid, stdin, out
 }
 
-// TestLive samples a real Python process in this kernel.
-func TestLive(t *testing.T) {
+// live skips a test that needs this kernel and its rights where they are not there.
+func live(t *testing.T) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("SKIPPED, nothing was proved: -short")
 	}
@@ -73,6 +82,11 @@ func TestLive(t *testing.T) {
 	if err := features.HaveProgramType(ebpf.PerfEvent); err != nil {
 		t.Skipf("SKIPPED, nothing was proved: this kernel or these rights do not allow BPF on perf events: %v", err)
 	}
+}
+
+// TestLive samples a real Python process in this kernel.
+func TestLive(t *testing.T) {
+	live(t)
 	pid := startTarget(t)
 	s := NewSampler(Options{Hz: 199})
 	began := time.Now()

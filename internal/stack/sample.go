@@ -7,7 +7,7 @@ type Kind uint8
 const (
 	CPU    Kind = iota // nanoseconds on a CPU
 	OffCPU             // nanoseconds off the CPU
-	Alloc              // bytes allocated
+	Alloc              // bytes of private memory that were touched for the first time
 )
 
 // Kinds are all of them.
@@ -33,6 +33,14 @@ func (k Kind) String() string {
 	default:
 		return "cpu"
 	}
+}
+
+// Sees says what a kind of sample is blind to, for those who read its figures; "" where its name says it all.
+func (k Kind) Sees() string {
+	if k == Alloc {
+		return "private memory where it was first touched; not what the allocator had already, nor files and shared memory"
+	}
+	return ""
 }
 
 // The kinds of frame that have a colour and rules of their own; other runtimes keep the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -66,8 +67,9 @@ type Sampler struct {
 
 	done                                       sync.WaitGroup
 	received, queueFull, truncated, notUnwound atomic.Uint64
-	ticksBefore                                uint64 // at the last drain of the ring buffer; see drained
-	price                                      price  // guarded by mu
+	ticksBefore                                uint64   // at the last drain of the ring buffer; see drained
+	price                                      price    // guarded by mu
+	touched                                    *takings // the bytes of stacks on their way, nil where there are none; of handle's goroutine
 }
 
 // NewSampler returns a sampler that does nothing yet.
@@ -154,6 +156,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}
+	s.touched = entry.faults.taken
 	s.done.Go(func() { s.handle(ctx, s.unwind, entry, traces) })
 	return s.watch(entry)
 }
@@ -164,6 +167,9 @@ func (s *Sampler) watch(entry *entry) error {
 	defer s.mu.Unlock()
 	if entry.asleep.why != nil {
 		s.opts.Logger.Warn("what an event loop sleeps in has no name", "error", entry.asleep.why)
+	}
+	if entry.faults.why != nil {
+		s.opts.Logger.Warn("where memory is touched is not sampled", "error", entry.faults.why)
 	}
 	s.entry = entry
 	s.lossesBefore = map[string]uint64{}
@@ -200,6 +206,7 @@ func (s *Sampler) handle(ctx context.Context, unwind *tracer.Tracer, entry *entr
 			if trace == nil {
 				ticks, _ := entry.counts()
 				s.drained(ticks)
+				s.giveUp(monotonicNow() - int64(time.Second))
 				continue
 			}
 			s.received.Add(1)
@@ -210,6 +217,7 @@ func (s *Sampler) handle(ctx context.Context, unwind *tracer.Tracer, entry *entr
 			return
 		case <-ctx.Done():
 			drain(traces)
+			s.giveUp(math.MaxInt64)
 			return
 		}
 	}
@@ -246,15 +254,23 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 		Value: s.period, Kind: CPU,
 		Frames: frames, Truncated: truncated,
 	}
-	if p := meta.ProfileType; p != nil && p.SampleType == sleepType {
+	switch p := meta.ProfileType; {
+	case p == nil:
+	case p.SampleType == sleepType:
 		sample.Kind, sample.Value = OffCPU, 0 // how long it will sleep is not known yet
+	case p.SampleType == faultType:
+		sample.Kind, sample.Value = Alloc, s.bytes(sample.TID, sample.Time)
 	}
+	s.send(sample)
+	return nil
+}
+
+func (s *Sampler) send(sample Sample) {
 	select {
 	case s.samples <- sample:
 	default:
 		s.queueFull.Add(1)
 	}
-	return nil
 }
 
 // drained compares, each time the ring buffer is empty, the clock's ticks with the stacks that
