@@ -19,7 +19,7 @@ var (
 
 func commands() map[string]*cli.Command {
 	all := map[string]*cli.Command{}
-	for _, c := range []*cli.Command{runCommand(), recordCommand(), memoryCommand(), doctorCommand()} {
+	for _, c := range []*cli.Command{runCommand(), recordCommand(), doctorCommand()} {
 		all[c.Name] = c
 	}
 	return all

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ragscope/ragscope/internal/export/memoryfile"
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
@@ -129,11 +128,7 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	if strings.Contains(text.String(), "<script>") {
 		t.Error("the Markdown holds a foreign script")
 	}
-	var picture bytes.Buffer
-	if err := memoryfile.Draw(&picture, in.Whole, in.Scenarios); err != nil {
-		t.Fatal(err)
-	}
-	wellFormed(t, picture.String())
+	wellFormed(t, memoryFile(in.Whole, in.Scenarios))
 }
 
 func TestWriteAllFiles(t *testing.T) {

@@ -23,8 +23,11 @@ func (w *Watcher) startStacks() {
 	}
 	sampler := w.newSampler()
 	w.stackWhy = "the stack sampler is still loading"
-	w.tallies = map[stack.Kind]*stack.Tally{stack.CPU: stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall)}
-	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, func(endpoint string, s stack.Sample) { w.tallies[s.Kind].Add(endpoint, s) })
+	w.tallies = map[stack.Kind]*stack.Tally{
+		stack.CPU:   stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall),
+		stack.Alloc: stack.NewTally(stack.Alloc, 0, w.begin.wall),
+	}
+	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.joined)
 	w.culprits = stack.NewCulprits(stack.DefaultHold)
 }
 
@@ -33,6 +36,14 @@ func (w *Watcher) newSampler() *stack.Sampler {
 	s.SetPIDs(w.pids())
 	w.sampler.Store(s)
 	return s
+}
+
+// joined takes a sample with its endpoint. It is called under mu.
+func (w *Watcher) joined(endpoint string, s stack.Sample) {
+	w.tallies[s.Kind].Add(endpoint, s)
+	if s.Kind == stack.Alloc {
+		w.allocated(endpoint, s)
+	}
 }
 
 // loadStacks starts the sampler. Loading it asks the kernel for much at once and now and then
@@ -133,6 +144,8 @@ func (w *Watcher) Profile(_ context.Context, p web.Profile) ([]byte, error) {
 		return nil, fmt.Errorf("%w: %s", web.ErrNotMeasured, why)
 	case tally == nil:
 		return nil, fmt.Errorf("%w: %s profiles are not sampled yet", web.ErrNotMeasured, kind)
+	case kind == stack.Alloc && w.allocationsWhy() != "":
+		return nil, fmt.Errorf("%w: %s", web.ErrNotMeasured, w.allocationsWhy())
 	}
 	total := tally.Total(time.Now())
 	if p.Endpoint != "" {
@@ -140,7 +153,7 @@ func (w *Watcher) Profile(_ context.Context, p web.Profile) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	if p.Format == web.SVG {
-		err := flame.Write(&out, total, flame.Options{Title: w.service, Empty: "no sample was taken"})
+		err := flame.Write(&out, total, flame.Options{Title: w.service, Subtitle: kind.Sees(), Empty: "no sample was taken"})
 		return out.Bytes(), err
 	}
 	err := pprofile.Build(total).Write(&out)

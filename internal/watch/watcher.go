@@ -33,7 +33,6 @@ type Options struct {
 	Budget      float64          // of the target's CPU that the hooks may cost, 0.02 for 2 %
 	OpenAPI     bool             // ask the target for its route templates
 	CPUHz       int              // CPU samples a second, 0: none
-	MemoryLimit uint64           // what the target's memory is held against, in bytes; 0: none
 	Credentials backend.Credentials
 	Metrics     *metrics.Metrics // nil: none
 	Requests    io.Writer        // one JSON line a request, nil: none
@@ -77,9 +76,7 @@ type Watcher struct {
 	culprits *stack.Culprits // nil: no stacks are sampled
 
 	slow      slowFacts
-	cgroup    *recording.MemoryLimit // nil: none is known
-	cgroupWhy error                  // why not
-	stackWhy  string                 // why there are no stacks; guarded by mu
+	stackWhy  string // why there are no stacks; guarded by mu
 	notes     []recording.NotMeasured
 	precision governor
 	warned    bool      // that the budget does not allow the precision asked for; the ticker's
@@ -127,7 +124,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	w.begin = now()
 	w.released, w.looked = w.begin.mono, w.begin.mono
-	w.memory = memory.NewSampler(w.begin.wall, w.arena)
+	w.memory = memory.NewSampler(w.begin.wall)
 	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late, EventLoop: w.eventLoop}, sink{w})
 	w.tracker.Turn(follows[opts.Precision], w.begin.mono)
 	w.total = collect.New(w.begin.mono, nil)
@@ -142,7 +139,6 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	w.fetchRoutes(ctx)
 	w.startStacks()
-	w.lookAtLimit()
 	w.slow.first = w.read(ctx)
 	w.slow.last = w.slow.first
 	return w, nil
@@ -189,7 +185,6 @@ func (w *Watcher) note(what, why string) {
 // alwaysMissing is what no run of this version measures.
 func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
-		{What: "allocations by endpoint", Why: "allocation stacks are not sampled yet"},
 		{What: "off-CPU stacks", Why: "only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"},
 	}
 }
@@ -231,7 +226,6 @@ func (w *Watcher) Run(ctx context.Context) error {
 		g.Go(func() error { w.runStacks(ctx); return nil })
 	}
 	err := g.Wait()
-	w.lookAtMemory()
 	w.mu.Lock()
 	t := now().mono // nothing comes any more
 	w.sequence.Release(t, w.tracker.Feed)
@@ -253,7 +247,6 @@ func (w *Watcher) Close() {
 		}
 	}
 	w.kernel.Close()
-	w.memory.Close()
 }
 
 // Target says who is watched.

@@ -11,7 +11,7 @@ func kindTitle(k stack.Kind) string {
 	case stack.OffCPU:
 		return "Time off the CPU by endpoint"
 	case stack.Alloc:
-		return "Allocated memory by endpoint"
+		return "New memory by endpoint"
 	default:
 		return "CPU time by endpoint"
 	}

@@ -79,7 +79,7 @@ var (
 	endpointCPU = counter("ragscope_endpoint_cpu_seconds_total",
 		"CPU time of the requests' execution contexts.", service, route)
 	endpointAllocated = counter("ragscope_endpoint_allocated_bytes_total",
-		"Memory taken from the kernel while the endpoint's requests ran.", service, route)
+		"Private memory that the endpoint's requests touched for the first time. What the allocator had already is not in it.", service, route)
 	endpointCache = counter("ragscope_endpoint_cache_requests_total",
 		"Cache look-ups in Redis by their replies.", service, route, "result")
 	loopLag = histogram("ragscope_eventloop_lag_seconds",

@@ -16,6 +16,9 @@ func (c *Collector) Absorb(o *Collector) {
 	c.seal()
 	c.calls += o.calls
 	c.loop.absorb(&o.loop)
+	for endpoint, bytes := range o.allocated {
+		c.addAllocated(endpoint, bytes)
+	}
 }
 
 func (e *endpoint) absorb(o *endpoint) {

@@ -24,6 +24,7 @@ type Collector struct {
 	sealed    int   // of them, the first ones
 	calls     int64 // of no request
 	loop      loop
+	allocated map[string]int64 // bytes by endpoint, of no request too; nil: none yet
 }
 
 type endpoint struct {
