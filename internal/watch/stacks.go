@@ -130,24 +130,39 @@ func (w *Watcher) runStacks(ctx context.Context) {
 // Tally returns the samples of a kind, nil where it is not sampled.
 func (w *Watcher) Tally(kind stack.Kind) *stack.Tally { return w.tallies[kind] }
 
+// whyNot is why there is no profile of a kind, "" where there is one.
+func (w *Watcher) whyNot(kind stack.Kind) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.stackWhy != "":
+		return w.stackWhy
+	case w.tallies[kind] == nil:
+		return "not sampled yet"
+	case kind == stack.Alloc:
+		return w.allocationsWhy()
+	}
+	return ""
+}
+
+// Profiles says of each kind whether it is sampled.
+func (w *Watcher) Profiles() (states []web.ProfileState) {
+	for _, kind := range stack.Kinds {
+		states = append(states, web.ProfileState{Kind: kind.String(), Why: w.whyNot(kind), Note: kind.Sees()})
+	}
+	return states
+}
+
 // Profile writes out the samples of a kind since the agent attached.
 func (w *Watcher) Profile(_ context.Context, p web.Profile) ([]byte, error) {
-	w.mu.Lock()
-	why := w.stackWhy
-	w.mu.Unlock()
 	kind, known := stack.ParseKind(p.Kind)
-	tally := w.tallies[kind]
-	switch {
-	case !known:
+	if !known {
 		return nil, fmt.Errorf("%w: there is no profile %q; it is one of %v", web.ErrNotMeasured, p.Kind, stack.Kinds)
-	case why != "":
-		return nil, fmt.Errorf("%w: %s", web.ErrNotMeasured, why)
-	case tally == nil:
-		return nil, fmt.Errorf("%w: %s profiles are not sampled yet", web.ErrNotMeasured, kind)
-	case kind == stack.Alloc && w.allocationsWhy() != "":
-		return nil, fmt.Errorf("%w: %s", web.ErrNotMeasured, w.allocationsWhy())
 	}
-	total := tally.Total(time.Now())
+	if why := w.whyNot(kind); why != "" {
+		return nil, fmt.Errorf("%w: %s: %s", web.ErrNotMeasured, kind, why)
+	}
+	total := w.tallies[kind].Total(time.Now())
 	if p.Endpoint != "" {
 		total = total.Of(p.Endpoint)
 	}

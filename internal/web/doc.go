@@ -7,7 +7,8 @@
 //	GET  /api/v1/recording               what was measured since the agent attached, as recording.json
 //	POST /api/v1/windows                 {"name": …} opens a window over the facts to come → {"id": …}
 //	POST /api/v1/windows/{id}/close      ends it → its recording.json
-//	GET  /api/v1/profile/{kind}          ?format=pprof|svg&endpoint=…, kind cpu above all
+//	GET  /api/v1/profile/{kind}          ?format=pprof|svg&endpoint=…, kind cpu, off_cpu or memory
+//	GET  /pprof/{kind}/                  google/pprof's own pages (flame graph, top, peek, graph) of the same profile
 //
 // Errors of the interface are JSON, {"error": "a sentence"}. The page needs no other server:
 // styles, script and pictures are in it. The package never measures and never changes what

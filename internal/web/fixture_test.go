@@ -98,11 +98,21 @@ type source struct {
 	openError  error
 	closeError error
 	discarded  *int
+	pushes     *Pushes
 }
 
 func (s source) Ready() error                    { return s.ready }
 func (s source) Recording() *recording.Recording { return s.rec }
 func (s source) Live() *recording.Recording      { return s.rec }
+
+func (s source) Pushes() *Pushes { return s.pushes }
+
+func (s source) Profiles() []ProfileState {
+	return []ProfileState{
+		{Kind: "cpu"}, {Kind: "off_cpu", Why: "switched off"},
+		{Kind: "memory", Note: "what the kernel handed out; not what the allocator reused"},
+	}
+}
 
 func (s source) OpenWindow(name string) (Window, error) {
 	return window{s, name}, s.openError

@@ -59,6 +59,10 @@ func (s *server) view(all bool) view {
 		rec = s.src.Live()
 	}
 	v := newView(rec, all)
+	v.Profiles = profilesOf(s.src.Profiles())
+	if p, ok := s.src.(Pusher); ok {
+		v.Pushes = pushesOf(p.Pushes())
+	}
 	if err := s.src.Ready(); err != nil {
 		v.Waiting = err.Error()
 	} else if len(v.Endpoints) == 0 {

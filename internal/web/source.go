@@ -18,9 +18,17 @@ type Source interface {
 	Live() *recording.Recording
 	// OpenWindow starts a window at this moment.
 	OpenWindow(name string) (Window, error)
+	// Profiles says of each kind of profile whether there is one.
+	Profiles() []ProfileState
 	// Profile writes out samples since the agent attached. It returns ErrNotMeasured, wrapped
 	// with the reason, where there is none of this kind.
 	Profile(ctx context.Context, p Profile) ([]byte, error)
+}
+
+// Pusher is a Source that sends profiles to a server.
+type Pusher interface {
+	// Pushes is what became of them, nil where none are sent.
+	Pushes() *Pushes
 }
 
 // Window collects facts from its opening on.
@@ -36,6 +44,21 @@ type Profile struct {
 	Kind     string // cpu, off_cpu, memory
 	Format   Format
 	Endpoint string // "POST /api/v1/chat"; "" for all
+}
+
+// ProfileState is what there is of a kind of profile.
+type ProfileState struct {
+	Kind string
+	Why  string // there is none; "" where there is one
+	Note string // what it can and cannot see, "" where that needs no words
+}
+
+// Pushes counts the profiles that were sent to a server since the start.
+type Pushes struct {
+	Sent    uint64
+	Dropped map[string]uint64 // by reason
+	Queued  int
+	Trouble string // the error of the last attempt, "" when that was accepted
 }
 
 // Format is how a profile is written.

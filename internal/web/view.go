@@ -24,6 +24,8 @@ type view struct {
 	Memory                            memory
 	Backends                          []backend
 	Trust                             trust
+	Profiles                          []profileLinks
+	Pushes                            *pushes
 	PIDs                              string
 }
 
