@@ -27,10 +27,9 @@ func runCommand() *cli.Command {
 
    sudo agent run --target :8000
    sudo agent run --target :8000 --listen 127.0.0.1:9470 --pyroscope http://pyroscope:4040`,
-		Flags: append(watchFlags(),
+		Flags: append(append(watchFlags(),
 			&cli.StringFlag{Name: "listen", EnvVars: command.Env("listen"), Value: "127.0.0.1:9470", Usage: "`ADDRESS` of /metrics and the pages"},
-			&cli.StringFlag{Name: "pyroscope", EnvVars: command.Env("pyroscope"), Usage: "`URL` of a Pyroscope server for the flame graphs"},
-		),
+		), command.PyroscopeFlags("", "the flame graphs")...),
 		Action: runAction,
 	}
 }
@@ -93,9 +92,10 @@ func start(c *cli.Context, m *metrics.Metrics, ready func() error) (*started, er
 
 func runAction(c *cli.Context) error {
 	var listener net.Listener
+	var push command.Pyroscope
 	m := metrics.New()
 	w, err := start(c, m, func() (err error) {
-		if err := checkPyroscope(c.String("pyroscope")); err != nil {
+		if push, err = command.PyroscopeOf(c); err != nil {
 			return err
 		}
 		listener, err = net.Listen("tcp", c.String("listen"))
@@ -115,16 +115,15 @@ func runAction(c *cli.Context) error {
 		return command.NotAllowed(err)
 	}
 	g, ctx := errgroup.WithContext(c.Context)
-	if url := c.String("pyroscope"); url != "" {
-		stop, err := pushProfiles(ctx, g, url, w)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	pusher, err := startPushes(push, w, m)
+	if err != nil {
+		return err
 	}
+	defer pusher.end()
+	g.Go(func() error { pusher.run(ctx); return nil })
 	g.Go(func() error { return w.Run(ctx) })
 	g.Go(func() error { flushRequests(ctx, w); return nil })
-	serve(ctx, g, listener, m, w)
+	serve(ctx, g, listener, m, pages{w, pusher})
 	if err := errors.Join(g.Wait(), w.FlushRequests()); err != nil {
 		return command.NotAllowed(err)
 	}
@@ -150,7 +149,7 @@ func flushRequests(ctx context.Context, w *started) {
 }
 
 // serve answers at listener until ctx ends.
-func serve(ctx context.Context, g *errgroup.Group, listener net.Listener, m *metrics.Metrics, w *started) {
+func serve(ctx context.Context, g *errgroup.Group, listener net.Listener, m *metrics.Metrics, w pages) {
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", m.Handler())
 	mux.Handle("/", web.New(w))

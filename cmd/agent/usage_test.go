@@ -50,6 +50,9 @@ func TestBadInput(t *testing.T) {
 
 		{"record", command.Usage, []string{"--target", ":8000"}},
 		{"run", command.Usage, []string{"--target", ":8000"}},
+		{"run --target " + target + " --self-profile", command.Usage, []string{"--self-profile needs --pyroscope"}},
+		{"run --target " + target + " --pyroscope me:secret@here", command.Usage, []string{"--pyroscope", "http://host:4040"}},
+		{"run --target " + target + " --pyroscope http://here --pyroscope-token @nowhere", command.Environment, []string{"--pyroscope-token", "nowhere"}},
 		{"record --target web", command.Usage, []string{"--target", `"web"`, ":PORT"}},
 		{"record --target :0", command.Usage, []string{"--target"}},
 		{"record --target :70000", command.Usage, []string{"--target"}},
@@ -73,9 +76,9 @@ func TestBadInput(t *testing.T) {
 		{"run --target :1 --precision all", command.Usage, []string{"--precision", "all", "full", "linked", "sockets"}},
 		{"run --target :1 --cpu-hz -5", command.Usage, []string{"--cpu-hz"}},
 		{"run --target :1 --cpu-hz often", command.Usage, []string{"often", "-cpu-hz"}},
-		{"run --target :1 --pyroscope pyroscope", command.Usage, []string{"--pyroscope", "http://host:port"}},
-		{"run --target :1 --pyroscope ftp://pyroscope:4040", command.Usage, []string{"--pyroscope", "http://host:port"}},
-		{"run --target :1 --pyroscope http://", command.Usage, []string{"--pyroscope", "http://host:port"}},
+		{"run --target :1 --pyroscope pyroscope", command.Usage, []string{"--pyroscope", "http://host:4040"}},
+		{"run --target :1 --pyroscope ftp://pyroscope:4040", command.Usage, []string{"--pyroscope", "http://host:4040"}},
+		{"run --target :1 --pyroscope http://", command.Usage, []string{"--pyroscope", "http://host:4040"}},
 		{"record --target :1 --log-level loud", command.Usage, []string{"--log-level", "debug"}},
 		{"doctor --log-format xml", command.Usage, []string{"--log-format", "json"}},
 

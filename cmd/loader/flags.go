@@ -13,6 +13,7 @@ const (
 	whatToSend = "What to send"
 	howMuch    = "How much"
 	results    = "Results"
+	ourselves  = "What the loader itself costs"
 	logging    = "Logging and configuration"
 )
 
@@ -67,6 +68,7 @@ func runFlags() []cli.Flag {
 		&cli.PathFlag{Category: logging, Name: "logfile", EnvVars: env("logfile", "LOGFILE"), Usage: "log to `FILE`"},
 		&cli.BoolFlag{Name: "skip-log-setup", Hidden: true, Usage: "has no meaning here"},
 	}
+	flags = append(flags, command.PyroscopeFlags(ourselves, "profiles of the loader itself, with --self-profile")...)
 	return append(flags, command.Flags()...)
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/export/pyroscope"
 	"github.com/ragscope/ragscope/internal/load"
 	"github.com/ragscope/ragscope/internal/locust"
 	"github.com/ragscope/ragscope/internal/recording"
@@ -68,7 +69,24 @@ func runLoad(c *cli.Context, abort context.Context) error {
 	if !c.Bool("headless") {
 		return command.Wrong("the web UI is not there yet: add --headless")
 	}
+	stop, err := profileSelf(c)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	return measure(c, abort, s)
+}
+
+// ownName is the loader's service name in Pyroscope.
+const ownName = "ragscope.loader"
+
+// profileSelf sends profiles of the loader itself where the flags ask for it.
+func profileSelf(c *cli.Context) (stop func(), err error) {
+	to, err := command.PyroscopeOf(c)
+	if err != nil || !to.Self {
+		return func() {}, err
+	}
+	return pyroscope.StartSelf(to.URL, to.Access, ownName, slog.Default())
 }
 
 // measure sends the scenario and writes the results.

@@ -9,7 +9,7 @@ var descs = func() map[string]*prometheus.Desc {
 	out := map[string]*prometheus.Desc{}
 	for _, f := range []Family{activeRequests, poolCount, poolMax, poolPending, poolTimeouts, poolCreates, poolLeaked,
 		processRSS, processVMS, processThreads, processCPU, lostEvents, probeAttached, probeRun,
-		overheadRatio, overheadPerReq, precisionMode, agentCPU, agentRSS, backendUp} {
+		overheadRatio, overheadPerReq, precisionMode, agentCPU, agentRSS, backendUp, pushSent, pushDropped, pushRetries, pushQueued} {
 		out[f.Name] = f.desc()
 	}
 	for _, f := range backendFigures {
@@ -56,6 +56,7 @@ func (s *state) Collect(ch chan<- prometheus.Metric) {
 		e.put(processCPU, p.cpuSeconds, service)
 	}
 	s.collectSelf(e)
+	s.collectPushes(e)
 	for _, b := range s.backends {
 		b.collect(e)
 	}
@@ -74,6 +75,19 @@ func (s *state) collectPools(e emitter) {
 		}
 		e.put(poolCreates, float64(p.Creates), p.Service, p.name)
 		e.put(poolLeaked, float64(p.Leaked), p.Service, p.name)
+	}
+}
+
+func (s *state) collectPushes(e emitter) {
+	if s.pushes == nil {
+		return
+	}
+	p := s.pushes()
+	e.put(pushSent, float64(p.Sent))
+	e.put(pushRetries, float64(p.Retries))
+	e.put(pushQueued, float64(p.Queued))
+	for reason, n := range p.Dropped {
+		e.put(pushDropped, float64(n), reason)
 	}
 }
 

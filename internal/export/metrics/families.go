@@ -157,6 +157,10 @@ var (
 	precisionMode  = gauge("ragscope_precision_mode", "1 for the precision mode in use.", "mode")
 	agentCPU       = gauge("ragscope_agent_cpu_ratio", "CPU of the agent itself, in cores.")
 	agentRSS       = gauge("ragscope_agent_memory_bytes", "Resident memory of the agent itself.")
+	pushSent       = counter("ragscope_pyroscope_profiles_sent_total", "Profiles (one endpoint, one kind, one interval) that Pyroscope accepted.")
+	pushDropped    = counter("ragscope_pyroscope_profiles_dropped_total", "Profiles that Pyroscope never got, by reason.", "reason")
+	pushRetries    = counter("ragscope_pyroscope_retries_total", "Attempts to send profiles that failed and were repeated.")
+	pushQueued     = gauge("ragscope_pyroscope_profiles_queued", "Profiles that wait to be sent.")
 	backendUp      = gauge("ragscope_backend_up", "1 when the backend answered the last poll, else 0.", peer)
 )
 

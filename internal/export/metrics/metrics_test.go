@@ -79,6 +79,9 @@ func filled() *Metrics {
 	m.SetLosses([]recording.Loss{{Source: "ring", Reason: "full", Count: 2}, {Source: "ring", Reason: "full", Count: 1}})
 	m.SetProbes([]ProbeState{{Probe: "sock_recv_length", Attached: true, RunSeconds: .25}, {Probe: "sk_data_ready"}})
 	m.SetOverhead(recording.Overhead{TargetRatio: .012, SecondsPerRequest: 3e-6, Basis: "calibrated", PrecisionMode: "full", AgentCPURatio: .02, AgentRSSBytes: 50 << 20})
+	m.SetPushes(func() PushState {
+		return PushState{Sent: 40, Retries: 2, Queued: 3, Dropped: map[string]uint64{"queue_full": 1, "rejected": 0}}
+	})
 	m.SetBackends([]recording.Backend{
 		{Peer: "redis", Address: redis.Address, Values: map[string]float64{"keyspace_hits": 80, "keyspace_misses": 20, "used_memory": 1 << 20,
 			"evicted_keys": 0, "expired_keys": 3, "rejected_connections": 0, "total_commands_processed": 120, "used_memory_rss": 2 << 20, "maxmemory": 0,

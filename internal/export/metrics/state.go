@@ -30,6 +30,13 @@ type ProbeState struct {
 	RunSeconds float64
 }
 
+// PushState counts the profiles that were sent to Pyroscope since the start.
+type PushState struct {
+	Sent, Retries uint64
+	Queued        int
+	Dropped       map[string]uint64 // by reason, one of a closed set
+}
+
 // state holds the latest of everything that is handed over whole, and writes it out when
 // scraped. What was never set is absent.
 type state struct {
@@ -43,6 +50,7 @@ type state struct {
 	probes   map[string]ProbeState
 	overhead *recording.Overhead
 	backends []backendState
+	pushes   func() PushState
 }
 
 type poolState struct {
@@ -154,6 +162,13 @@ func (m *Metrics) SetOverhead(o recording.Overhead) {
 	defer m.state.mu.Unlock()
 	o.PrecisionMode = valid(o.PrecisionMode)
 	m.state.overhead = &o
+}
+
+// SetPushes says where to read what became of profiles, each time the metrics are scraped.
+func (m *Metrics) SetPushes(read func() PushState) {
+	m.state.mu.Lock()
+	defer m.state.mu.Unlock()
+	m.state.pushes = read
 }
 
 // SetBackends replaces what the backends say about themselves.

@@ -73,3 +73,9 @@ func address(raw string, a Access) (base string, _ Access, err error) {
 	}
 	return u.String(), a, nil
 }
+
+// Check says what is wrong with the address of a server. It does not talk to it.
+func Check(url string, a Access) error {
+	_, _, err := address(url, a)
+	return err
+}
