@@ -13,6 +13,7 @@ import (
 	"github.com/ragscope/ragscope/internal/backend"
 	"github.com/ragscope/ragscope/internal/command"
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/memory"
 	"github.com/ragscope/ragscope/internal/target"
 	"github.com/ragscope/ragscope/internal/watch"
 )
@@ -25,6 +26,7 @@ func watchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost; precision is lowered to stay inside, 0 switches that off"},
 		&cli.StringFlag{Name: "precision", EnvVars: command.Env("precision"), Value: kernel.Full.String(), Usage: "at most this `STEP`: full, linked (no pool waits and no CPU by request) or sockets (no links either)"},
 		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
+		&cli.StringFlag{Name: "memory-limit", EnvVars: command.Env("memory-limit"), Value: "2GB", Usage: "`SIZE` that the target's memory is held against, as 2GB or 512MiB; 0 for none"},
 		&cli.BoolFlag{Name: "no-openapi", EnvVars: command.Env("no-openapi"), Usage: "do not ask the target for /openapi.json; learn the routes from paths"},
 		&cli.PathFlag{Name: "requests", EnvVars: command.Env("requests"), Usage: "write one JSON line for each request to `FILE`"},
 		&cli.PathFlag{Name: "events", Hidden: true, Usage: "write the raw events to `FILE`, for tests of the heart"},
@@ -56,6 +58,9 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, outputs []
 	}
 	if o.Budget, err = share(c.String("overhead-budget")); err != nil {
 		return o, nil, err
+	}
+	if o.MemoryLimit, err = memory.ParseSize(c.String("memory-limit")); err != nil {
+		return o, nil, command.Wrong("--memory-limit %w", err)
 	}
 	if o.CPUHz < 0 {
 		return o, nil, command.Wrong("--cpu-hz %d: give the samples a second, as 97, or 0 for none", o.CPUHz)

@@ -19,7 +19,7 @@ var (
 
 func commands() map[string]*cli.Command {
 	all := map[string]*cli.Command{}
-	for _, c := range []*cli.Command{runCommand(), recordCommand(), doctorCommand()} {
+	for _, c := range []*cli.Command{runCommand(), recordCommand(), memoryCommand(), doctorCommand()} {
 		all[c.Name] = c
 	}
 	return all

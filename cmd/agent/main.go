@@ -31,12 +31,13 @@ func run(ctx context.Context, args []string) int {
 		Usage: "find out from the kernel what makes an API slow, without touching it",
 		UsageText: `agent doctor --target :8000
 agent run --target :8000
-agent record --target :8000 --duration 60s --out results`,
+agent record --target :8000 --duration 60s --out results
+agent memory --target :8000 --duration 3m --out results`,
 		Description:          "Exit codes: 0 fine, 2 wrong usage, 3 the environment does not allow it; agent doctor says what is missing.",
 		Version:              command.Version(),
 		EnableBashCompletion: true,
 		HideHelpCommand:      true,
-		Commands:             []*cli.Command{runCommand(), recordCommand(), doctorCommand()},
+		Commands:             []*cli.Command{runCommand(), recordCommand(), memoryCommand(), doctorCommand()},
 		Action:               noCommand,
 		OnUsageError:         usageError,
 		ExitErrHandler:       func(*cli.Context, error) {},
@@ -54,7 +55,7 @@ agent record --target :8000 --duration 60s --out results`,
 // noCommand answers a command line that names none.
 func noCommand(c *cli.Context) error {
 	if c.Args().Present() {
-		return command.Wrong("unknown command %q: there are run, record and doctor, see agent --help", c.Args().First())
+		return command.Wrong("unknown command %q: there are run, record, memory and doctor, see agent --help", c.Args().First())
 	}
 	return cli.ShowAppHelp(c)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"time"
 
@@ -20,19 +21,27 @@ func recordCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "record",
 		Usage: "watch a target for a while and leave the facts in files",
-		Description: `Leaves recording.json and, of each kind of stack, a profile and a flame graph (cpu.pb.gz and cpu.svg,
-memory.pb.gz and memory.svg) in a folder and a summary on the screen.
+		Description: `Leaves recording.json, memory_report.json, memory_profile.svg and, of each kind of stack, a profile and a
+   flame graph (cpu.pb.gz and cpu.svg, memory.pb.gz and memory.svg) in a folder and a summary on the screen.
 
    sudo agent record --target :8000 --duration 60s --out results`,
-		Flags: append(watchFlags(),
-			&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, EnvVars: command.Env("duration"), Value: time.Minute, Usage: "how long; Ctrl-C ends it earlier, and what was seen is kept"},
-			&cli.PathFlag{Name: "out", Aliases: []string{"o"}, EnvVars: command.Env("out"), Value: "results", Usage: "`FOLDER` for the files"},
-		),
-		Action: recordAction,
+		Flags: append(watchFlags(), fileFlags(time.Minute)...),
+		Action: func(c *cli.Context) error {
+			return watchIntoFiles(c, summary, writeFacts, "recording.json")
+		},
 	}
 }
 
-func recordAction(c *cli.Context) error {
+// fileFlags are those of every command that watches for a while and leaves files.
+func fileFlags(long time.Duration) []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "duration", Aliases: []string{"d"}, EnvVars: command.Env("duration"), Value: long, Usage: "how long; Ctrl-C ends it earlier, and what was seen is kept"},
+		&cli.PathFlag{Name: "out", Aliases: []string{"o"}, EnvVars: command.Env("out"), Value: "results", Usage: "`FOLDER` for the files"},
+	}
+}
+
+// watchIntoFiles watches for a while, prints a summary and writes files, the main one last.
+func watchIntoFiles(c *cli.Context, print func(io.Writer, *recording.Recording), write func(*started, *recording.Recording, string) error, main string) error {
 	if c.Duration("duration") <= 0 {
 		return command.Wrong("--duration %s: give a time above 0, as 60s", c.Duration("duration"))
 	}
@@ -58,21 +67,20 @@ func recordAction(c *cli.Context) error {
 	if err := w.Ready(); err != nil {
 		w.log.Warn("the target had ended", "error", err)
 	}
-	summary(c.App.Writer, rec) // also where the files cannot be written
-	if err := writeAll(w, rec, out); err != nil {
+	print(c.App.Writer, rec) // also where the files cannot be written
+	if err := errors.Join(write(w, rec, out), w.finish()); err != nil {
 		return command.NotAllowed(err)
 	}
-	fmt.Fprintf(c.App.Writer, "\n%s\n", filepath.Join(out, "recording.json"))
+	fmt.Fprintf(c.App.Writer, "\n%s\n", filepath.Join(out, main))
 	return nil
 }
 
-// writeAll writes what was seen. One file that fails does not take the others with it.
-func writeAll(w *started, rec *recording.Recording, out string) error {
-	requests := w.FlushRequests()
-	if requests == nil {
-		requests = w.keep()
+// finish completes the file of the requests.
+func (s *started) finish() error {
+	if err := s.FlushRequests(); err != nil {
+		return err
 	}
-	return errors.Join(writeFacts(w, rec, out), requests)
+	return s.keep()
 }
 
 // writeFacts writes the recording and, of each kind of stack that was sampled, the profile and its flame
@@ -93,5 +101,5 @@ func writeFacts(w *started, rec *recording.Recording, dir string) error {
 			pprofile.WriteFile(path+".pb.gz", total),
 			flame.WriteFile(path+".svg", total, flame.Options{Title: rec.Target.Service, Subtitle: kind.Sees()}))
 	}
-	return errors.Join(append(errs, recording.Write(filepath.Join(dir, "recording.json"), rec))...)
+	return errors.Join(append(errs, writeMemory(w, rec, dir), recording.Write(filepath.Join(dir, "recording.json"), rec))...)
 }

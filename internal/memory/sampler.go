@@ -1,60 +1,85 @@
 package memory
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/shirou/gopsutil/v3/process"
+	"golang.org/x/sys/unix"
 
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
-// Sampler reads the memory of a target's processes. Not safe for concurrent use.
-//
-// One process costs three small files of /proc (statm, status, stat), about 70 µs in all
-// (BenchmarkSample) whatever its size: these are counters of the kernel. smaps and smaps_rollup would tell
-// a little more, but walk every page under the target's mmap lock.
+// maxProcesses bounds the processes whose readings are kept apart, 80 kB each; further ones are in
+// the sum, and counted.
+const maxProcesses = 64
+
+// Sampler reads the memory of a target's processes. Sample is for one goroutine; what it keeps can
+// be asked for by others.
 type Sampler struct {
 	start time.Time
-	procs map[int]*watched
+	boot  float64 // start, in seconds since boot
+	arena func(pid int) uint64
+	procs map[int]*process
 	ended float64 // CPU seconds of processes that are gone
+
+	mu       sync.Mutex // of what follows
+	kept     []*keeper
+	unkept   int // processes that found no room
+	parts    recording.MemoryParts
+	partsWhy error // why there are none of all processes; nil and no parts: not yet looked
+	look     look
 }
 
-type watched struct {
-	proc *process.Process
-	base float64 // CPU seconds before start
-	cpu  float64 // CPU seconds at the last reading
+// keeper is what is kept of one process.
+type keeper struct {
+	pid   int
+	name  string
+	from  float64 // seconds from the sampler's start
+	to    float64
+	ended bool
+	line  timeline
+	parts *recording.MemoryParts
 }
 
-// NewSampler makes a sampler whose ticks count from start.
-func NewSampler(start time.Time) *Sampler {
-	// gopsutil derives a process's start from the boot time and would read that anew from
-	// /proc at each reading of the CPU time.
-	process.EnableBootTimeCache(true)
-	return &Sampler{start: start, procs: map[int]*watched{}}
+// NewSampler makes a sampler whose ticks count from start. arena tells the size of the arenas of a
+// process's CPython, 0 where it is not one; nil: of no process.
+func NewSampler(start time.Time, arena func(pid int) uint64) *Sampler {
+	if arena == nil {
+		arena = func(int) uint64 { return 0 }
+	}
+	var up unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) // cannot fail with this clock
+	return &Sampler{start: start, boot: float64(up.Nano())/1e9 - time.Since(start).Seconds(), arena: arena, procs: map[int]*process{}}
 }
 
 // Sample reads all processes and adds their figures up. Pages that processes share, such as
-// libraries and what a worker inherited by fork, count once for each. A process that is gone
-// is left out; only when none is left is that an error.
+// libraries and what a worker inherited by fork, count once for each, but for PSS. A process that
+// is gone is left out; only when none is left is that an error.
 //
 // Heap is the anonymous memory in use: the [heap], anonymous private mappings (where malloc
 // and the interpreter's arenas put what is large), thread stacks and changed private copies of
-// file pages, as rss − shared of statm.
+// file pages.
 func (s *Sampler) Sample(pids []int) (recording.MemoryTick, error) {
-	tick := recording.MemoryTick{T: time.Since(s.start).Seconds()}
+	sum := recording.MemoryTick{T: time.Since(s.start).Seconds()}
 	alive := make(map[int]bool, len(pids))
 	var failed []error
 	for _, pid := range pids {
 		if alive[pid] {
 			continue
 		}
-		if err := s.add(&tick, pid); err != nil {
+		t, err := s.read(pid, sum.T)
+		if err != nil {
 			failed = append(failed, fmt.Errorf("process %d: %w", pid, err))
 			continue
 		}
 		alive[pid] = true
+		sum.RSS, sum.VMS, sum.Heap, sum.Swap = sum.RSS+t.RSS, sum.VMS+t.VMS, sum.Heap+t.Heap, sum.Swap+t.Swap
+		sum.Threads, sum.FDs = sum.Threads+t.Threads, sum.FDs+t.FDs
 	}
 	for pid := range s.procs {
 		if !alive[pid] {
@@ -63,78 +88,154 @@ func (s *Sampler) Sample(pids []int) (recording.MemoryTick, error) {
 	}
 	switch {
 	case len(pids) == 0:
-		return tick, errors.New("no process to read the memory of: the target has no process ids")
+		return sum, errors.New("no process to read the memory of: the target has no process ids")
 	case len(alive) == 0:
-		return tick, fmt.Errorf("read memory of the target, none of whose processes can be read (ended, or /proc is mounted with hidepid): %w", errors.Join(failed...))
+		return sum, fmt.Errorf("read memory of the target, none of whose processes can be read (ended, or /proc is mounted with hidepid): %w", errors.Join(failed...))
 	}
-	return tick, nil
+	sum.PSS = s.lookIfDue(sum)
+	return sum, nil
 }
 
 // CPUSeconds is the CPU time, user and system, that the processes used since the sampler's
 // start until the last Sample, those that ended meanwhile included.
 func (s *Sampler) CPUSeconds() float64 {
 	sum := s.ended
-	for _, w := range s.procs {
-		sum += w.cpu - w.base
+	for _, p := range s.procs {
+		sum += p.cpu - p.base
 	}
 	return sum
 }
 
-func (s *Sampler) add(tick *recording.MemoryTick, pid int) error {
-	w, cpu, err := s.read(pid)
-	if err != nil {
-		return err
-	}
-	if cpu < w.cpu { // another process under the same id
+// Close lets go of /proc.
+func (s *Sampler) Close() {
+	for pid := range maps.Keys(s.procs) {
 		s.forget(pid)
-		if w, cpu, err = s.read(pid); err != nil {
-			return err
+	}
+}
+
+// read reads one process, and begins to watch it when it is new.
+func (s *Sampler) read(pid int, at float64) (recording.MemoryTick, error) {
+	p, c, err := s.counters(pid)
+	if err != nil {
+		return recording.MemoryTick{}, err
+	}
+	p.cpu, p.rss = c.cpu, c.rss
+	t := recording.MemoryTick{T: at, RSS: c.rss, VMS: c.vms, Heap: c.anonymous, Swap: c.swap, Threads: c.threads, FDs: c.fds}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keeper(pid); k != nil {
+		if len(k.line.ticks) == 0 {
+			k.from = at
+		}
+		k.name, k.to = c.name, at
+		k.line.add(t)
+	}
+	return t, nil
+}
+
+func (s *Sampler) counters(pid int) (*process, counters, error) {
+	p := s.procs[pid]
+	if p != nil {
+		c, err := p.read()
+		if !errors.Is(err, errEnded) {
+			return p, c, err
+		}
+		s.forget(pid) // another process may have taken its number
+	}
+	p, err := open(pid)
+	if err != nil {
+		return nil, counters{}, err
+	}
+	c, err := p.read()
+	if err != nil {
+		p.close()
+		return nil, c, err
+	}
+	if c.started < s.boot {
+		p.base = c.cpu
+	}
+	s.procs[pid] = p
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.kept) < maxProcesses {
+		s.kept = append(s.kept, &keeper{pid: pid})
+	} else {
+		s.unkept++
+	}
+	return p, c, nil
+}
+
+// keeper of a process that lives.
+func (s *Sampler) keeper(pid int) *keeper {
+	for _, k := range s.kept {
+		if k.pid == pid && !k.ended {
+			return k
 		}
 	}
-	mem, err := w.proc.MemoryInfoEx()
-	if err != nil {
-		return fmt.Errorf("read statm: %w", err)
-	}
-	threads, err := w.proc.NumThreads()
-	if err != nil {
-		return fmt.Errorf("read status: %w", err)
-	}
-	w.cpu = cpu
-	tick.RSS += mem.RSS
-	tick.VMS += mem.VMS
-	tick.Heap += mem.RSS - min(mem.Shared, mem.RSS)
-	tick.Threads += int(threads)
 	return nil
 }
 
-// read returns the process and its CPU seconds, and begins to watch it when it is new.
-func (s *Sampler) read(pid int) (*watched, float64, error) {
-	w := s.procs[pid]
-	if w == nil {
-		p, err := process.NewProcess(int32(pid))
-		if err != nil {
-			return nil, 0, err
-		}
-		w = &watched{proc: p}
+func (s *Sampler) forget(pid int) {
+	p := s.procs[pid]
+	if p == nil {
+		return
 	}
-	times, err := w.proc.Times()
-	if err != nil {
-		return nil, 0, fmt.Errorf("read stat: %w", err)
+	s.ended += p.cpu - p.base
+	p.close()
+	delete(s.procs, pid)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.keeper(pid); k != nil {
+		k.ended = true
 	}
-	cpu := times.User + times.System
-	if s.procs[pid] == nil {
-		if born, err := w.proc.CreateTime(); err != nil || time.UnixMilli(born).Before(s.start) {
-			w.base = cpu
-		}
-		w.cpu = cpu
-		s.procs[pid] = w
-	}
-	return w, cpu, nil
 }
 
-func (s *Sampler) forget(pid int) {
-	if w := s.procs[pid]; w != nil {
-		s.ended += w.cpu - w.base
-		delete(s.procs, pid)
+// Memory returns what was kept of each process, and what they consist of, since a time in seconds
+// from the sampler's start, which becomes 0; the ticks of all together are the caller's. missing
+// says what is not measured.
+func (s *Sampler) Memory(since float64) (m recording.Memory, missing []recording.NotMeasured) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.kept {
+		ticks := Since(k.line.ticks, since)
+		if len(ticks) == 0 {
+			continue
+		}
+		m.Processes = append(m.Processes, recording.MemoryProcess{
+			PID: k.pid, Name: k.name, From: max(0, k.from-since), To: k.to - since, Ended: k.ended, Timeline: ticks, Composition: moved(k.parts, since),
+		})
 	}
+	slices.SortStableFunc(m.Processes, func(a, b recording.MemoryProcess) int { return cmp.Compare(a.PID, b.PID) })
+	if s.unkept > 0 {
+		missing = append(missing, recording.NotMeasured{What: "memory of each process", Why: fmt.Sprintf("the target had more than %d processes: %d of them are in the sum only", maxProcesses, s.unkept)})
+	}
+	switch {
+	case s.partsWhy != nil:
+		missing = append(missing, recording.NotMeasured{What: "PSS, what memory consists of", Why: s.partsWhy.Error()})
+	case s.parts.RSS > 0:
+		m.Composition = moved(&s.parts, since)
+	}
+	return m, missing
+}
+
+// Since returns the ticks from a time on, which becomes 0.
+func Since(ticks []recording.MemoryTick, since float64) []recording.MemoryTick {
+	out := []recording.MemoryTick{}
+	for _, t := range ticks {
+		if t.T >= since {
+			t.T -= since
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+func moved(p *recording.MemoryParts, since float64) *recording.MemoryParts {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	c.T -= since
+	c.Parts = slices.Clone(p.Parts)
+	return &c
 }

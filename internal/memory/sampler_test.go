@@ -6,13 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
 )
 
 func TestSampleReadsThisProcess(t *testing.T) {
-	s := NewSampler(time.Now())
+	debug.FreeOSMemory() // so that none is given back meanwhile
+	s := NewSampler(time.Now(), nil)
 	before, err := s.Sample([]int{os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +40,7 @@ func TestSampleReadsThisProcess(t *testing.T) {
 
 // Heap comes from counters; smaps_rollup walks the pages and is the truth.
 func TestHeapIsTheAnonymousMemory(t *testing.T) {
-	tick, err := NewSampler(time.Now()).Sample([]int{os.Getpid()})
+	tick, err := NewSampler(time.Now(), nil).Sample([]int{os.Getpid()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +66,7 @@ func TestProcessesAddUpAndEnd(t *testing.T) {
 		t.Skip(err)
 	}
 	defer child.Process.Kill()
-	s, self := NewSampler(time.Now()), []int{os.Getpid()}
+	s, self := NewSampler(time.Now(), nil), []int{os.Getpid()}
 	one, err := s.Sample(self)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +90,7 @@ func TestProcessesAddUpAndEnd(t *testing.T) {
 }
 
 func TestCPUSecondsOnlyGrow(t *testing.T) {
-	s, pids := NewSampler(time.Now()), []int{os.Getpid()}
+	s, pids := NewSampler(time.Now(), nil), []int{os.Getpid()}
 	if _, err := s.Sample(pids); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +128,7 @@ func TestCPUSecondsOnlyGrow(t *testing.T) {
 }
 
 func BenchmarkSample(b *testing.B) {
-	s, pids := NewSampler(time.Now()), []int{os.Getpid()}
+	s, pids := NewSampler(time.Now(), nil), []int{os.Getpid()}
 	for b.Loop() {
 		if _, err := s.Sample(pids); err != nil {
 			b.Fatal(err)

@@ -102,7 +102,7 @@ func part(after float64, name string) *Recording {
 		},
 		Pools: []Pool{{Peer: "redis", Address: "127.0.0.1:6379", OpenMax: 3, InUseMax: 2, WaitersMax: 1,
 			Waits: []PoolWait{{Endpoint: "POST /chat", Acquisitions: 4, Waited: 1, TimedOut: 2, Unsure: .01, Dist: dist(.02)}}, Timeline: []PoolTick{{T: 1, InUse: 2}}}},
-		Memory:   Memory{Timeline: []MemoryTick{{T: 2, RSS: 100}}, Verdict: "stable", GrowthBytesPerSecond: &Estimate{1, 0, 2}},
+		Memory:   Memory{Timeline: []MemoryTick{{T: 2, RSS: 100}}, MemoryGrowth: MemoryGrowth{Verdict: "stable", GrowthBytesPerSecond: &Estimate{1, 0, 2}}},
 		Backends: []Backend{{Peer: "redis", Address: "127.0.0.1:6379", Values: map[string]float64{"keys": after}, Rates: map[string]float64{"hits": 1 + after}}},
 		Losses:   []Loss{{"ring", "full", 3}}, Probes: []Probe{{Probe: "send", Attached: true}},
 		Timeline: []Tick{{T: 3, Requests: 3}}, Overhead: Overhead{TargetRatio: .01, PrecisionMode: "core"},

@@ -95,32 +95,7 @@ func (r *Recording) addTimelines(p *Recording, shift float64) {
 		t.T += shift
 		r.Timeline = append(r.Timeline, t)
 	}
-	for _, t := range p.Memory.Timeline {
-		t.T += shift
-		r.Memory.Timeline = append(r.Memory.Timeline, t)
-	}
-	r.Memory.Hotspots = append(r.Memory.Hotspots, p.Memory.Hotspots...)
-}
-
-// mergeGrowth keeps a single part's growth; of several, a slope across the gaps between them
-// would mix load levels.
-func (r *Recording) mergeGrowth(parts []*Recording) {
-	var with []*Recording
-	for _, p := range parts {
-		if len(p.Memory.Timeline) > 0 {
-			with = append(with, p)
-		}
-	}
-	switch len(with) {
-	case 0:
-	case 1:
-		r.Memory.GrowthBytesPerSecond, r.Memory.Verdict = with[0].Memory.GrowthBytesPerSecond, with[0].Memory.Verdict
-	default:
-		r.addNotMeasured([]NotMeasured{{
-			What: "memory growth over the whole run",
-			Why:  "the recordings of several scenarios were joined and nothing was recorded between them; each scenario has its own growth",
-		}})
-	}
+	r.Memory.add(&p.Memory, shift)
 }
 
 func (r *Recording) addBackends(p *Recording) {

@@ -373,35 +373,11 @@ func (b *LoopBlock) Culprit() string {
 	return "no stack was sampled"
 }
 
-// Memory is the target's memory over time, all its processes added up.
-type Memory struct {
-	Timeline             []MemoryTick `json:"timeline"`
-	GrowthBytesPerSecond *Estimate    `json:"growth_bytes_per_second,omitempty"` // nil: too few points
-	Verdict              string       `json:"verdict"`
-	Hotspots             []Hotspot    `json:"hotspots"`
-}
-
-// MemoryTick is one reading.
-type MemoryTick struct {
-	T       float64 `json:"t"`
-	RSS     uint64  `json:"rss"`
-	VMS     uint64  `json:"vms"`
-	Heap    uint64  `json:"heap"` // [heap] and anonymous private mappings
-	Threads int     `json:"threads"`
-}
-
 // Estimate is a figure with its 95 % confidence interval.
 type Estimate struct {
 	Estimate float64 `json:"estimate"`
 	Low      float64 `json:"low"`
 	High     float64 `json:"high"`
-}
-
-// Hotspot is a stack that took memory.
-type Hotspot struct {
-	Stack    []string `json:"stack"`
-	Bytes    int64    `json:"bytes"`
-	Endpoint string   `json:"endpoint"`
 }
 
 // Backend is what a peer says about itself. Values are the peer's own figures at the end of

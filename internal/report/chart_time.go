@@ -88,7 +88,7 @@ func poolPicture(whole *recording.Recording, scenarios []*recording.Recording) *
 		SVG:    timeChart(alt, whole.Window.Seconds, bandsOf(whole, scenarios), panels...)}
 }
 
-// memoryChart is the memory timeline, in the page and in memory_profile.svg.
+// memoryChart is the memory timeline.
 func memoryChart(whole *recording.Recording, scenarios []*recording.Recording) string {
 	var rss, heap, vms, threads []point
 	for _, t := range whole.Memory.Timeline {
@@ -106,26 +106,4 @@ func memoryPicture(whole *recording.Recording, scenarios []*recording.Recording)
 	return &Picture{Caption: "Memory over time, all processes of the target added up", Alt: "RSS, heap, VMS and threads over the run", File: "memory_profile.svg",
 		Legend: []Legend{{"c-rss", "RSS"}, {"c-heap", "heap"}, {"c-vms", "VMS"}, {"c-threads", "threads"}},
 		SVG:    memoryChart(whole, scenarios)}
-}
-
-// memoryFile is memory_profile.svg: the chart with a style of its own.
-func memoryFile(whole *recording.Recording, scenarios []*recording.Recording) string {
-	const width, margin, labels, head = 960, 24, 54, 66
-	body := `<text class="note" x="0" y="20">not measured: the recordings hold no readings of memory</text>`
-	height := 120.0
-	if len(whole.Memory.Timeline) > 0 {
-		body = memoryChart(whole, scenarios)
-		height = axisRoom + bandRoom(bandsOf(whole, scenarios)) + 150 + 60 + 60 + 3*(panelTitle+panelGap) + head + margin
-	}
-	var s strings.Builder
-	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%.0f" viewBox="0 0 %d %.0f">`, width, height, width, height)
-	fmt.Fprintf(&s, "<style>%s%s</style>", palette, chartStyle)
-	fmt.Fprintf(&s, `<rect class="paper" width="100%%" height="100%%"/><text class="title" x="%d" y="34">Memory of %s</text>`, margin, escape(or(whole.Target.Service)))
-	x := width - margin - 4*96
-	for _, l := range []Legend{{"c-rss", "RSS"}, {"c-heap", "heap"}, {"c-vms", "VMS"}, {"c-threads", "threads"}} {
-		fmt.Fprintf(&s, `<rect class="swatch %s" x="%d" y="25" width="14" height="10" rx="2"/><text class="tick" x="%d" y="34">%s</text>`, l.Class, x, x+20, l.Label)
-		x += 96
-	}
-	fmt.Fprintf(&s, `<svg x="%d" y="%d" width="%d" height="%.0f" overflow="visible">%s</svg></svg>`, margin+labels, head, width-2*margin-labels, height-head, body)
-	return s.String()
 }

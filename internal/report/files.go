@@ -1,48 +1,23 @@
 package report
 
 import (
-	"strings"
+	"slices"
 	"time"
 
+	"github.com/ragscope/ragscope/internal/export/memoryfile"
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
-// memoryReport is memory_report.json.
-func memoryReport(in Input) any {
-	type growth struct {
-		Over    string              `json:"over"`
-		Verdict string              `json:"verdict"`
-		Growth  *recording.Estimate `json:"growth_bytes_per_second"` // null: not measured
-	}
-	m := in.Whole.Memory
-	out := struct {
-		Service     string                  `json:"service"`
-		Start       time.Time               `json:"start"`
-		Seconds     float64                 `json:"seconds"`
-		PeakRSS     *uint64                 `json:"peak_rss_bytes"`
-		Verdict     string                  `json:"verdict"`
-		Growth      *recording.Estimate     `json:"growth_bytes_per_second"`
-		Scenarios   []growth                `json:"scenarios"`
-		Timeline    []recording.MemoryTick  `json:"timeline"`
-		Hotspots    []recording.Hotspot     `json:"hotspots"`
-		NotMeasured []recording.NotMeasured `json:"not_measured"`
-	}{
-		Service: in.Whole.Target.Service, Start: in.Whole.Window.Start, Seconds: in.Whole.Window.Seconds, Verdict: or(m.Verdict),
-		Growth: m.GrowthBytesPerSecond, Timeline: m.Timeline, Hotspots: m.Hotspots, Scenarios: []growth{}, NotMeasured: []recording.NotMeasured{},
-	}
-	if peak := peakRSS(in.Whole); peak > 0 {
-		out.PeakRSS = &peak
-	}
+// memoryReport is memory_report.json: that of the agent, with each scenario's growth.
+func memoryReport(in Input) *memoryfile.Report {
+	out := memoryfile.NewReport(in.Whole)
 	for _, r := range in.Scenarios {
-		out.Scenarios = append(out.Scenarios, growth{name(r), or(r.Memory.Verdict), r.Memory.GrowthBytesPerSecond})
+		g := r.Memory.MemoryGrowth
+		g.Verdict = or(g.Verdict)
+		out.Scenarios = append(out.Scenarios, memoryfile.ScenarioGrowth{Over: name(r), MemoryGrowth: g})
 	}
-	for _, n := range in.Whole.NotMeasured {
-		if strings.Contains(n.What, "memory") || strings.Contains(n.What, "growth") {
-			out.NotMeasured = append(out.NotMeasured, n)
-		}
-	}
-	if len(m.Hotspots) == 0 {
-		out.NotMeasured = append(out.NotMeasured, recording.NotMeasured{What: "hotspots", Why: hotspotsWhy(in.Whole)})
+	if len(in.Whole.Memory.Hotspots) == 0 && !slices.ContainsFunc(out.NotMeasured, func(n recording.NotMeasured) bool { return n.What == memoryfile.Hotspots }) {
+		out.NotMeasured = append(out.NotMeasured, recording.NotMeasured{What: memoryfile.Hotspots, Why: hotspotsWhy(in.Whole)})
 	}
 	return out
 }

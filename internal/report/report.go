@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/diagnose"
+	"github.com/ragscope/ragscope/internal/export/memoryfile"
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
@@ -79,8 +80,8 @@ func Write(in Input, results, out string) ([]string, error) {
 		{base + ".md", func(w io.Writer) error { return Markdown(w, doc) }},
 		{base + ".html", func(w io.Writer) error { return HTML(w, doc) }},
 		{inResults("recording.json"), func(w io.Writer) error { return recording.Encode(w, in.Whole) }},
-		{inResults("memory_profile.svg"), text(memoryFile(in.Whole, in.Scenarios))},
-		{inResults("memory_report.json"), func(w io.Writer) error { return encode(w, memoryReport(in)) }},
+		{inResults(memoryfile.PictureName), func(w io.Writer) error { return memoryfile.Draw(w, in.Whole, in.Scenarios) }},
+		{inResults(memoryfile.ReportName), memoryReport(in).Write},
 		{inResults("latency_report.json"), func(w io.Writer) error { return encode(w, latencyReport(in)) }},
 		{inResults("cpu.pb.gz"), text(string(in.CPU))},
 		{inResults("cpu.svg"), text(string(in.Flame))},

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ragscope/ragscope/internal/export/memoryfile"
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
@@ -128,7 +129,11 @@ func TestForeignTextIsEscaped(t *testing.T) {
 	if strings.Contains(text.String(), "<script>") {
 		t.Error("the Markdown holds a foreign script")
 	}
-	wellFormed(t, memoryFile(in.Whole, in.Scenarios))
+	var picture bytes.Buffer
+	if err := memoryfile.Draw(&picture, in.Whole, in.Scenarios); err != nil {
+		t.Fatal(err)
+	}
+	wellFormed(t, picture.String())
 }
 
 func TestWriteAllFiles(t *testing.T) {

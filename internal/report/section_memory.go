@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ragscope/ragscope/internal/export/memoryfile"
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
@@ -20,9 +21,9 @@ func (b *builder) memory() Section {
 	if len(m.Hotspots) == 0 {
 		s.text("Memory hot spots by stack: not measured (" + hotspotsWhy(b.whole) + ").")
 	} else {
-		t := &Table{Caption: "What took memory", Columns: columns("Stack (innermost last),Endpoint", "Bytes")}
+		t := &Table{Caption: "What took memory", Columns: columns("Function,Endpoint,Stack (innermost last)", "Bytes")}
 		for _, h := range m.Hotspots[:min(10, len(m.Hotspots))] {
-			t.row(plain(strings.Join(h.Stack[max(0, len(h.Stack)-4):], " → "), h.Endpoint, recording.Bytes(float64(h.Bytes)))...)
+			t.row(plain(or(h.Function), h.Endpoint, strings.Join(h.Stack[max(0, len(h.Stack)-4):], " → "), recording.Bytes(float64(h.Bytes)))...)
 		}
 		s.table(t)
 	}
@@ -33,7 +34,7 @@ func (b *builder) memory() Section {
 // hotspotsWhy gives the recording's own reason where it has one.
 func hotspotsWhy(r *recording.Recording) string {
 	for _, n := range r.NotMeasured {
-		if strings.Contains(n.What, "hotspot") || strings.Contains(n.What, "hot spot") || strings.Contains(n.What, "alloc") {
+		if n.What == memoryfile.Hotspots || strings.Contains(n.What, "alloc") {
 			return n.Why
 		}
 	}
@@ -70,15 +71,18 @@ func size(n uint64) string { return recording.Bytes(float64(n)) }
 
 // growthTable shows the growth that the agent computed, for the whole run and by scenario.
 func (b *builder) growthTable() *Table {
-	t := &Table{Caption: "Growth and leak verdict", Columns: columns("Over,Verdict", "Growth a minute,95 % interval"),
-		Note: "A leak is claimed only when the whole interval lies above zero; warming caches grow too, so a short run cannot prove one."}
+	t := &Table{Caption: "Growth and leak verdict", Columns: columns("Over,Verdict,Why", "Growth a minute,95 % interval,per 1 000 requests"),
+		Note: "The warm-up is left out. A leak is suspected only when the whole interval lies above zero and growth does not slow down; a cache that fills grows too, so a short run cannot prove one."}
 	add := func(over string, m recording.Memory) {
-		rate, interval := missing, missing
+		rate, interval, perRequests := missing, missing, missing
+		if g := m.GrowthPerThousand; g != nil {
+			perRequests = recording.Bytes(g.Estimate)
+		}
 		if g := m.GrowthBytesPerSecond; g != nil {
 			rate = recording.Bytes(g.Estimate * 60)
 			interval = recording.Bytes(g.Low*60) + " to " + recording.Bytes(g.High*60)
 		}
-		t.row(plain(over, or(m.Verdict), rate, interval)...)
+		t.row(plain(over, or(m.Verdict), m.Reason, rate, interval, perRequests)...)
 	}
 	add("whole run", b.whole.Memory)
 	for _, r := range b.in.Scenarios {

@@ -33,7 +33,7 @@ func (w *Watcher) allocationsWhy() string {
 // fillAllocated puts what the endpoints allocated into r, or why that is not known. Called under mu.
 func (w *Watcher) fillAllocated(c *collect.Collector, r *recording.Recording) {
 	if why := w.allocationsWhy(); why != "" {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "allocations by endpoint, memory hotspots", Why: why})
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "allocations by endpoint", Why: why})
 		return
 	}
 	c.FillAllocated(r)

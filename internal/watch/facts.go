@@ -8,7 +8,6 @@ import (
 	"github.com/ragscope/ragscope/internal/backend"
 	"github.com/ragscope/ragscope/internal/diagnose"
 	"github.com/ragscope/ragscope/internal/kernel"
-	"github.com/ragscope/ragscope/internal/memory"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/request"
@@ -34,7 +33,8 @@ func (w *Watcher) Recording() *recording.Recording {
 	w.cut()
 	r := w.record(w.total, w.begin, w.slow.first)
 	w.mu.Unlock()
-	return judged(r)
+	w.addHotspots(r)
+	return w.judged(r)
 }
 
 // Live covers the last half to whole minute.
@@ -47,7 +47,7 @@ func (w *Watcher) Live() *recording.Recording {
 	begin.mono = c.Begin()
 	r := w.record(c, begin, w.slow.first)
 	w.mu.Unlock()
-	return judged(r)
+	return w.judged(r)
 }
 
 // settle is how long events are under way, at most: from their time to the heart.
@@ -81,7 +81,7 @@ func (x *window) Close() (*recording.Recording, error) {
 	delete(x.w.windows, x)
 	r := x.w.record(x.collector, x.begin, x.first)
 	x.w.mu.Unlock()
-	return judged(r), nil
+	return x.w.judged(r), nil
 }
 
 // Discard drops the window.
@@ -107,9 +107,9 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 		r.Backends = []recording.Backend{}
 	}
 	c.Fill(r, end.mono)
-	r.Memory = w.memoryOf(begin)
 	r.NotMeasured = append([]recording.NotMeasured{}, w.notes...)
 	w.fillAllocated(c, r)
+	w.addMemory(r, begin)
 	r.NotMeasured = append(r.NotMeasured, w.away.notMeasured(begin.mono, end.mono)...)
 	r.NotMeasured = append(r.NotMeasured, unwatched(r.Overhead)...)
 	if len(r.Pools) > 0 {
@@ -131,8 +131,8 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 }
 
 // judged adds what is concluded from the facts; it takes a while, so no event waits for it.
-func judged(r *recording.Recording) *recording.Recording {
-	r.Memory.GrowthBytesPerSecond, r.Memory.Verdict = memory.Growth(r.Memory.Timeline)
+func (w *Watcher) judged(r *recording.Recording) *recording.Recording {
+	w.judgeMemory(r)
 	r.Bottlenecks = diagnose.Rank(r)
 	return r
 }
@@ -168,18 +168,6 @@ func precisionOf(first, last readings, now kernel.Precision) (mode string, share
 		return now.String(), 1
 	}
 	return dearest.String(), (last.held[dearest] - first.held[dearest]) / sum
-}
-
-func (w *Watcher) memoryOf(begin moment) recording.Memory {
-	offset := begin.wall.Sub(w.begin.wall).Seconds()
-	m := recording.Memory{Timeline: []recording.MemoryTick{}, Hotspots: []recording.Hotspot{}}
-	for _, t := range w.slow.ticks {
-		if t.T >= offset {
-			t.T -= offset
-			m.Timeline = append(m.Timeline, t)
-		}
-	}
-	return m
 }
 
 // since subtracts the counts before the stretch.

@@ -50,9 +50,6 @@ type slowFacts struct {
 	rss         uint64 // of the agent
 }
 
-// maxMemoryTicks bounds the memory timeline to 6 hours at one a second.
-const maxMemoryTicks = 6 * 3600
-
 const (
 	tickEvery    = time.Second
 	refreshEvery = 2 * time.Second        // whether workers came or went
@@ -185,10 +182,7 @@ func (w *Watcher) read(ctx context.Context) readings {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err == nil {
-		if len(w.slow.ticks) == maxMemoryTicks {
-			w.slow.ticks = w.slow.ticks[1:]
-		}
-		w.slow.ticks = append(w.slow.ticks, tick)
+		w.slow.remember(tick)
 	}
 	r.backends, r.asked = w.slow.last.backends, w.slow.last.asked
 	if len(r.backends) > 0 && r.at.wall.Sub(r.asked) < backendEvery {

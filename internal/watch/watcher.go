@@ -33,6 +33,7 @@ type Options struct {
 	Budget      float64          // of the target's CPU that the hooks may cost, 0.02 for 2 %
 	OpenAPI     bool             // ask the target for its route templates
 	CPUHz       int              // CPU samples a second, 0: none
+	MemoryLimit uint64           // what the target's memory is held against, in bytes; 0: none
 	Credentials backend.Credentials
 	Metrics     *metrics.Metrics // nil: none
 	Requests    io.Writer        // one JSON line a request, nil: none
@@ -76,7 +77,9 @@ type Watcher struct {
 	culprits *stack.Culprits // nil: no stacks are sampled
 
 	slow      slowFacts
-	stackWhy  string // why there are no stacks; guarded by mu
+	cgroup    *recording.MemoryLimit // nil: none is known
+	cgroupWhy error                  // why not
+	stackWhy  string                 // why there are no stacks; guarded by mu
 	notes     []recording.NotMeasured
 	precision governor
 	warned    bool      // that the budget does not allow the precision asked for; the ticker's
@@ -124,7 +127,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	w.begin = now()
 	w.released, w.looked = w.begin.mono, w.begin.mono
-	w.memory = memory.NewSampler(w.begin.wall)
+	w.memory = memory.NewSampler(w.begin.wall, w.arena)
 	w.tracker = request.New(request.Options{Endpoint: w.endpoint, Late: w.late, EventLoop: w.eventLoop}, sink{w})
 	w.tracker.Turn(follows[opts.Precision], w.begin.mono)
 	w.total = collect.New(w.begin.mono, nil)
@@ -139,6 +142,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	}
 	w.fetchRoutes(ctx)
 	w.startStacks()
+	w.lookAtLimit()
 	w.slow.first = w.read(ctx)
 	w.slow.last = w.slow.first
 	return w, nil
@@ -226,6 +230,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		g.Go(func() error { w.runStacks(ctx); return nil })
 	}
 	err := g.Wait()
+	w.lookAtMemory()
 	w.mu.Lock()
 	t := now().mono // nothing comes any more
 	w.sequence.Release(t, w.tracker.Feed)
@@ -247,6 +252,7 @@ func (w *Watcher) Close() {
 		}
 	}
 	w.kernel.Close()
+	w.memory.Close()
 }
 
 // Target says who is watched.

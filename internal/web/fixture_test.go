@@ -81,7 +81,7 @@ func fixture() *recording.Recording {
 		Overhead:    recording.Overhead{TargetRatio: .0123, SecondsPerRequest: 4.1e-6, Basis: "calibrated cost × runs of each probe", PrecisionMode: "full", AgentCPURatio: .021, AgentRSSBytes: 61 << 20},
 		NotMeasured: []recording.NotMeasured{{What: "allocations by endpoint", Why: "asked for with agent memory only"}},
 	}
-	rec.Memory = recording.Memory{Verdict: "no growth", GrowthBytesPerSecond: &recording.Estimate{Estimate: 1200, Low: -3000, High: 5400}}
+	rec.Memory = recording.Memory{MemoryGrowth: recording.MemoryGrowth{Verdict: "stable", Reason: "in 2:30 min it grew by no more than 810 kB (95 % confidence)", GrowthBytesPerSecond: &recording.Estimate{Estimate: 1200, Low: -3000, High: 5400}}}
 	for i := range 60 {
 		t, wave := float64(i), math.Sin(float64(i)/7)
 		rec.Timeline = append(rec.Timeline, recording.Tick{T: t, Requests: int64(26 + 6*wave + 3*r.Float64()), P95: .12 + .03*wave + .02*r.Float64()})

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ragscope/ragscope/internal/export/memoryfile"
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+// memoryCommand follows requests as record does: growth is told per request, and what took memory
+// by endpoint.
+func memoryCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "memory",
+		Usage: "watch a target's memory under load: does it grow, what is it made of, who takes it",
+		Description: `Leaves memory_report.json and memory_profile.svg in a folder and a summary on the screen. A leak takes
+   one to three minutes of load to be told from caches that fill.
+
+   sudo agent memory --target :8000 --duration 3m --out results
+   sudo agent memory --target :8000 --memory-limit 512MiB`,
+		Flags: append(watchFlags(), fileFlags(3*time.Minute)...),
+		Action: func(c *cli.Context) error {
+			return watchIntoFiles(c, memorySummary, writeMemory, memoryfile.ReportName)
+		},
+	}
+}
+
+// writeMemory writes what is known of memory. One file that fails does not take the other with it.
+func writeMemory(_ *started, rec *recording.Recording, dir string) error {
+	return errors.Join(
+		recording.WriteFile(filepath.Join(dir, memoryfile.PictureName), func(w io.Writer) error { return memoryfile.Draw(w, rec, nil) }),
+		recording.WriteFile(filepath.Join(dir, memoryfile.ReportName), memoryfile.NewReport(rec).Write),
+	)
+}
+
+// memorySummary prints what a person wants to know first.
+func memorySummary(out io.Writer, r *recording.Recording) {
+	m := &r.Memory
+	fmt.Fprintf(out, "%s  %s  %s  %.1f s\n\n", r.Target.Service, r.Target.Address, r.Target.Runtime, r.Window.Seconds)
+	fmt.Fprintf(out, "memory: %s: %s\n\n", m.Verdict, m.Reason)
+	size := func(n uint64) string { return recording.Bytes(float64(n)) }
+	if len(m.Timeline) > 0 {
+		t := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(t, "process\tRSS at the start\tpeak\tat the end\tPSS\theap\tVMS\tthreads\tfiles\t")
+		row := func(name string, ticks []recording.MemoryTick, parts *recording.MemoryParts) {
+			first, last, peak := ticks[0], ticks[len(ticks)-1], uint64(0)
+			for _, x := range ticks {
+				peak = max(peak, x.RSS)
+			}
+			pss := "not measured"
+			if parts != nil {
+				pss = size(parts.PSS)
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t\n", name, size(first.RSS), size(peak), size(last.RSS), pss, size(last.Heap), size(last.VMS), last.Threads, last.FDs)
+		}
+		for _, p := range m.Processes {
+			name := fmt.Sprintf("%s %d", p.Name, p.PID)
+			if p.Ended {
+				name += " (ended)"
+			}
+			if len(m.Processes) > 1 {
+				name += ": " + p.Verdict
+			}
+			row(name, p.Timeline, p.Composition)
+		}
+		if len(m.Processes) != 1 {
+			row("all", m.Timeline, m.Composition)
+		}
+		t.Flush()
+	}
+	if m.Composition != nil {
+		fmt.Fprintln(out)
+		for _, p := range m.Composition.Parts {
+			fmt.Fprintf(out, "%10s  %s\n", size(p.Bytes), p.Kind)
+		}
+	}
+	fmt.Fprintln(out)
+	for _, l := range m.Limits {
+		fmt.Fprintf(out, "%s of the limit of %s (%s)\n", recording.Share(l.Share), size(l.Bytes), l.Basis)
+	}
+	for _, h := range m.Hotspots[:min(10, len(m.Hotspots))] {
+		fmt.Fprintf(out, "%10s  %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)
+	}
+	for _, n := range memoryfile.NewReport(r).NotMeasured {
+		fmt.Fprintf(out, "not measured: %s: %s\n", n.What, n.Why)
+	}
+	fmt.Fprintf(out, "\n%s\n", price(r.Overhead))
+}

@@ -1,0 +1,93 @@
+package recording
+
+// Memory is the target's memory over time.
+type Memory struct {
+	Timeline  []MemoryTick    `json:"timeline"`            // all processes added up
+	Processes []MemoryProcess `json:"processes,omitempty"` // each for itself
+	MemoryGrowth
+	Composition *MemoryParts  `json:"composition,omitempty"` // of all processes at the last look; nil: not measured
+	Limits      []MemoryLimit `json:"limits,omitempty"`
+	Hotspots    []Hotspot     `json:"hotspots"`
+}
+
+// MemoryTick is one reading.
+type MemoryTick struct {
+	T       float64 `json:"t"`              // seconds since the window's start
+	RSS     uint64  `json:"rss"`            // resident: in RAM
+	VMS     uint64  `json:"vms"`            // mapped, in RAM or not
+	Heap    uint64  `json:"heap"`           // anonymous memory in RAM: [heap] (brk), what malloc and the interpreter map, thread stacks
+	Swap    uint64  `json:"swap,omitempty"` // swapped out
+	PSS     uint64  `json:"pss,omitempty"`  // resident, pages that several processes share divided among them; 0: not read at this time
+	Threads int     `json:"threads"`
+	FDs     int     `json:"fds,omitempty"` // open file descriptors; 0: not readable
+}
+
+// MemoryProcess is one process of the target.
+type MemoryProcess struct {
+	PID      int          `json:"pid"`
+	Name     string       `json:"name"`            // as the kernel calls it
+	From     float64      `json:"from"`            // first seen, in seconds since the window's start
+	To       float64      `json:"to"`              // last seen
+	Ended    bool         `json:"ended,omitempty"` // after To
+	Timeline []MemoryTick `json:"timeline"`        // at most 720 readings, further apart the longer it lived
+	MemoryGrowth
+	Composition *MemoryParts `json:"composition,omitempty"` // at the last look; nil: not measured
+}
+
+// MemoryGrowth is how fast resident and swapped memory grow, and what follows from it.
+type MemoryGrowth struct {
+	GrowthBytesPerSecond *Estimate `json:"growth_bytes_per_second,omitempty"`        // nil: too few readings
+	GrowthPerThousand    *Estimate `json:"growth_bytes_per_1000_requests,omitempty"` // nil: too few readings, or no requests
+	Verdict              string    `json:"verdict"`                                  // stable, growing, leak suspected, too short to say
+	Reason               string    `json:"reason,omitempty"`                         // of the verdict, in words
+	Trend                *Trend    `json:"trend,omitempty"`                          // the line that growth is the slope of
+}
+
+// Trend is a line through resident and swapped memory, from the end of the warm-up on.
+type Trend struct {
+	From      float64 `json:"from"` // seconds since the window's start
+	To        float64 `json:"to"`
+	BytesFrom float64 `json:"bytes_from"` // on the line
+	BytesTo   float64 `json:"bytes_to"`
+	WarmUp    string  `json:"warm_up,omitempty"` // what was left out before From, and why
+}
+
+// MemoryParts is what resident memory consists of: File, Anonymous and Shared add up to RSS, and
+// so do Parts.
+type MemoryParts struct {
+	T         float64      `json:"t"` // seconds since the window's start
+	RSS       uint64       `json:"rss"`
+	PSS       uint64       `json:"pss"`
+	File      uint64       `json:"file"`      // unchanged pages of files: programs, libraries, mapped data
+	Anonymous uint64       `json:"anonymous"` // of no file, or changed private copies of a file's
+	Shared    uint64       `json:"shared"`    // shared memory: tmpfs, memfd, System V
+	Swap      uint64       `json:"swap"`      // beside RSS
+	Parts     []MemoryPart `json:"parts"`     // the largest first
+}
+
+// MemoryPart is a kind of mapping.
+type MemoryPart struct {
+	Kind     string `json:"kind"`
+	Bytes    uint64 `json:"bytes"` // resident
+	Mappings int    `json:"mappings"`
+	Basis    string `json:"basis"` // how it was told from others
+}
+
+// MemoryLimit is a bound that memory should stay below.
+type MemoryLimit struct {
+	What  string  `json:"what"`  // "asked for", "cgroup"
+	Basis string  `json:"basis"` // "--memory-limit", the file of the cgroup
+	Bytes uint64  `json:"bytes"`
+	Peak  uint64  `json:"peak"`  // the largest reading held against it
+	Of    string  `json:"of"`    // what that is a reading of: "RSS of all processes"
+	Share float64 `json:"share"` // Peak ÷ Bytes
+}
+
+// Hotspot is a stack that took memory.
+type Hotspot struct {
+	Function string   `json:"function,omitempty"` // of the stack, the one to look at: "search (api/routes.py)"
+	Stack    []string `json:"stack"`              // the innermost last
+	Bytes    int64    `json:"bytes"`
+	Endpoint string   `json:"endpoint"`
+	Samples  int64    `json:"samples,omitempty"`
+}
