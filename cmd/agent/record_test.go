@@ -70,7 +70,7 @@ func TestRecordInterrupted(t *testing.T) {
 		}
 	}
 	checkRequestLines(t, lines, n)
-	if want := " /made /made/here /made/here/recording.json /requests.jsonl"; list(t, dir) != want {
+	if want := " /made /made/here /made/here/memory_profile.svg /made/here/memory_report.json /made/here/recording.json /requests.jsonl"; list(t, dir) != want {
 		t.Errorf("files:%s, want%s", list(t, dir), want)
 	}
 }
@@ -110,7 +110,7 @@ func TestRecordStacks(t *testing.T) {
 	agent.stop()
 	agent.end(t).wants(t, command.OK)
 	files := strings.Replace(list(t, dir), " /memory.pb.gz /memory.svg", "", 1) // it may touch new memory, or not
-	if want := " /cpu.pb.gz /cpu.svg /recording.json"; files != want {
+	if want := " /cpu.pb.gz /cpu.svg /memory_profile.svg /memory_report.json /recording.json"; files != want {
 		t.Errorf("files:%s, want%s", files, want)
 	}
 	zipped, err := os.ReadFile(filepath.Join(dir, "cpu.pb.gz"))
