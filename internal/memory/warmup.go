@@ -3,15 +3,16 @@ package memory
 import "math"
 
 // The warm-up is over where growth breaks: imports, caches and connection pools have filled, and
-// what comes after grows at less than half the rate, or not at all.
+// what comes after grows clearly more slowly, or not at all.
 const (
 	// A break is believed when its t value is beyond this. It is the largest of many, one for each
 	// place that it could be at, and has no Student distribution; with this bound the verdicts on
 	// series without a leak stay as rare as the intervals promise (TestFalseLeaksAreRare).
 	minBreak = 4
 
-	maxBreaks  = 4 // a cache of exponential filling takes several
-	breakPlace = 3 // readings at least on either side
+	slower     = 1.25 // times: before the break to after it
+	maxBreaks  = 4    // a cache of exponential filling takes several
+	breakPlace = 3    // readings at least on either side
 )
 
 // afterWarmUp leaves out the warm-up; it may leave less than can be judged.
@@ -26,7 +27,7 @@ func (s stretch) afterWarmUp() stretch {
 	return s
 }
 
-// slowing returns the reading at which growth falls to less than half, 0 where it does not. It is
+// slowing returns the reading from which on growth is clearly slower, 0 where there is none. It is
 // the place of the least squares of a line that bends there; whether it bends is tested as
 // regress does, which holds for memory that wanders: Perron and Yabu, "Testing for shifts in trend
 // with an integrated or stationary noise component", J. Business & Economic Statistics 27 (2009).
@@ -46,7 +47,7 @@ func (s stretch) slowing() int {
 		return 0
 	}
 	before, after := beta[1], beta[1]+beta[2]
-	if before < 2*max(after, 0) || -beta[2]*x[best] < minGrowth {
+	if before < slower*max(after, 0) || -beta[2]*x[best] < minGrowth {
 		return 0
 	}
 	if d, se := regress(s.bytes, columns...); d > -minBreak*se {

@@ -16,16 +16,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/target"
 )
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,rag; empty: all")
 	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
 	benchRAG    = flag.String("bench-rag", "", "base URL of a running demo API")
+	benchKeep   = flag.String("bench-keep", "", "folder for the recordings of the part memory")
 	benchFilter = flag.String("bench-workload", "", "only workloads and timings whose name contains this")
 )
 
@@ -62,6 +64,7 @@ func TestBench(t *testing.T) {
 	b.part("rows", b.rows)
 	b.part("timing", b.timing)
 	b.part("pools", b.pools)
+	b.part("memory", b.memory)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {
@@ -115,6 +118,22 @@ func (b *benchRun) pools() error {
 		b.progress("pools: %s", f.Target)
 	}
 	return nil
+}
+
+func (b *benchRun) memory() (err error) {
+	var keep func(string, *recording.Recording) error
+	if *benchKeep != "" {
+		keep = func(name string, r *recording.Recording) error {
+			return recording.Write(filepath.Join(*benchKeep, strings.NewReplacer(" ", "-", ",", "").Replace(name)+".json"), r)
+		}
+	}
+	b.r.Memory, err = MeasureMemory(b.t.Context(), b.dir, 3*time.Minute, keep)
+	for _, m := range b.r.Memory {
+		if m != nil {
+			b.progress("memory: %s: %s after %.0f s: %s", m.Way, m.Verdict, m.After, m.Reason)
+		}
+	}
+	return err
 }
 
 func (b *benchRun) costs() error {

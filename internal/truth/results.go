@@ -21,6 +21,7 @@ type Results struct {
 	Rows    []*Row            `json:"rows"`
 	Timings []*Timing         `json:"timings"`
 	Pools   []*PoolFindings   `json:"pools"`
+	Memory  []*MemoryRow      `json:"memory,omitempty"`
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Settings choose an application and how it is run. The zero value of a field is its default.
 type Settings struct {
-	App        string        // "app" (FastAPI, knows the truth), "stages" (raw ASGI, knows where its time goes) or "bare" (raw ASGI, logs nothing); default app
+	App        string        // "app" (FastAPI, knows the truth), "stages" (raw ASGI, knows where its time goes), "memory" (FastAPI, knows what it keeps) or "bare" (raw ASGI, logs nothing); default app
 	Loop       string        // "uvloop" or "asyncio"; default uvloop
 	HTTP       string        // "httptools" or "h11"; default httptools
 	Middleware string        // "asgi" or "base" (BaseHTTPMiddleware); default asgi
@@ -30,7 +30,7 @@ type Settings struct {
 // String is how it is named in results.
 func (s Settings) String() string {
 	s = s.defaults()
-	return fmt.Sprintf("%s, %s, %s, %d worker(s), pool %d", map[string]string{"app": "FastAPI", "bare": "raw ASGI", "stages": "raw ASGI"}[s.App], s.Loop, s.HTTP, s.Workers, s.Pool)
+	return fmt.Sprintf("%s, %s, %s, %d worker(s), pool %d", map[string]string{"app": "FastAPI", "bare": "raw ASGI", "stages": "raw ASGI", "memory": "FastAPI"}[s.App], s.Loop, s.HTTP, s.Workers, s.Pool)
 }
 
 func (s Settings) defaults() Settings {

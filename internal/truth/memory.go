@@ -1,0 +1,175 @@
+package truth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/memory"
+	"github.com/ragscope/ragscope/internal/recording"
+)
+
+// memoryWay is a way in which an application treats memory, and what must be said of it.
+type memoryWay struct {
+	name     string
+	path     string
+	settings Settings
+	kept     float64 // bytes by 1,000 requests, on and on
+	verdict  string
+	function string // that keeps them
+}
+
+// memoryWays at memoryRate: the cache is full after a third of the time.
+var memoryWays = []memoryWay{
+	{name: "keeps 1,000 bytes of each request", path: "/leak", kept: 1e6, verdict: memory.LeakSuspected, function: "remember"},
+	{name: "the same on two workers", path: "/leak", settings: Settings{Workers: 2}, kept: 1e6, verdict: memory.LeakSuspected, function: "remember"},
+	{name: "fills a cache of 3,000 such entries and stops", path: "/cache", verdict: memory.Stable},
+	{name: "keeps nothing", path: "/plain", verdict: memory.Stable},
+}
+
+const memoryRate = 50 // requests a second, at random instants
+
+// MemoryRow is what was said of one way.
+type MemoryRow struct {
+	Way      string              `json:"way"`
+	Requests int                 `json:"requests"`
+	Seconds  float64             `json:"seconds"`
+	Kept     float64             `json:"kept"`     // bytes by 1,000 requests, by the application
+	Growth   *recording.Estimate `json:"growth"`   // bytes by 1,000 requests, by the agent
+	Wanted   string              `json:"wanted"`   // verdict
+	Verdict  string              `json:"verdict"`  // of the agent
+	Reason   string              `json:"reason"`   // the agent's
+	After    float64             `json:"after"`    // seconds of load after which the verdict was that and stayed it
+	Ever     []string            `json:"ever"`     // verdicts on the way, one each 10 s
+	Function string              `json:"function"` // of the largest hot spot; "": none is known
+	Why      string              `json:"why"`      // there is none
+	Peak     uint64              `json:"peak"`     // RSS, bytes
+	PSS      uint64              `json:"pss"`      // at the end
+}
+
+// MeasureMemory runs all ways at the same time for so long, each with an agent of its own. keep,
+// unless nil, gets each recording.
+func MeasureMemory(ctx context.Context, dir string, d time.Duration, keep func(name string, r *recording.Recording) error) ([]*MemoryRow, error) {
+	rows := make([]*MemoryRow, len(memoryWays))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, way := range memoryWays {
+		own, err := os.MkdirTemp(dir, "memory")
+		if err != nil {
+			return nil, err
+		}
+		g.Go(func() (err error) {
+			rows[i], err = runMemory(ctx, own, way, d, uint64(i), keep)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", way.name, err)
+			}
+			return err
+		})
+	}
+	return rows, g.Wait()
+}
+
+func runMemory(ctx context.Context, dir string, way memoryWay, d time.Duration, seed uint64, keep func(string, *recording.Recording) error) (*MemoryRow, error) {
+	s := NewStand(dir)
+	defer s.Close()
+	set := way.settings
+	set.App = "memory"
+	t, err := s.StartTarget(set)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Full, Budget: .1, CPUHz: 97})
+	if err != nil {
+		return nil, err
+	}
+	sent := Open(ctx, t.Address, "memory", memoryRate, d, seed, func(int) string { return way.path })
+	rec, err := a.Finish()
+	if err != nil {
+		return nil, err
+	}
+	if keep != nil {
+		if err := keep(way.name, rec); err != nil {
+			return nil, err
+		}
+	}
+	if len(rec.Memory.Timeline) == 0 {
+		return nil, errors.New("no reading of memory")
+	}
+	return memoryRow(way, rec, len(sent), d), nil
+}
+
+func memoryRow(way memoryWay, rec *recording.Recording, sent int, d time.Duration) *MemoryRow {
+	m := &rec.Memory
+	row := &MemoryRow{
+		Way: way.name, Requests: sent, Seconds: d.Seconds(), Kept: way.kept, Growth: m.GrowthPerThousand,
+		Wanted: way.verdict, Verdict: m.Verdict, Reason: m.Reason,
+	}
+	for _, t := range m.Timeline {
+		row.Peak = max(row.Peak, t.RSS)
+	}
+	if m.Composition != nil {
+		row.PSS = m.Composition.PSS
+	}
+	if len(m.Hotspots) > 0 {
+		row.Function = m.Hotspots[0].Function
+	}
+	for _, n := range rec.NotMeasured {
+		if n.What == "memory hot spots" {
+			row.Why = n.Why
+		}
+	}
+	row.Ever, row.After = verdicts(m.Timeline, rec.Timeline)
+	return row
+}
+
+// verdicts are what was said each 10 s of the load, and from when on it stayed the last.
+func verdicts(ticks []recording.MemoryTick, timeline []recording.Tick) (ever []string, after float64) {
+	begin := 0.
+	for _, t := range timeline {
+		if t.Requests > 0 {
+			begin = t.T
+			break
+		}
+	}
+	for i, t := range ticks {
+		if t.T < begin+10*float64(len(ever)+1) && i < len(ticks)-1 {
+			continue
+		}
+		v := memory.Judge(ticks[:i+1], timeline).Verdict
+		if len(ever) == 0 || ever[len(ever)-1] != v {
+			after = t.T - begin
+		}
+		ever = append(ever, v)
+	}
+	return ever, after
+}
+
+// memory writes the table.
+func (r *Results) memory(p *page) {
+	if len(r.Memory) == 0 {
+		return
+	}
+	p.head("Leaks, caches and neither")
+	p.line("A FastAPI application on uvicorn, %d requests a second at random instants. Growth is what the agent says it grew by for 1,000", memoryRate)
+	p.line("requests after the warm-up, with its 95 %% interval; `after` is how long the load had run when the verdict was first what it stayed.")
+	p.line("")
+	p.table("the application", "requests", "keeps of 1,000 requests", "growth by 1,000 requests", "verdict", "after", "function")
+	for _, m := range r.Memory {
+		growth, function := "–", m.Function
+		if g := m.Growth; g != nil {
+			growth = fmt.Sprintf("%.0f kB [%.0f, %.0f]", g.Estimate/1e3, g.Low/1e3, g.High/1e3)
+		}
+		if function == "" {
+			function = "not measured: " + m.Why
+		}
+		verdict := m.Verdict
+		if m.Verdict != m.Wanted {
+			verdict = "**" + verdict + "** (should be: " + m.Wanted + ")"
+		}
+		p.line("| %s | %d | %.0f kB | %s | %s | %.0f s | %s |", m.Way, m.Requests, m.Kept/1e3, growth, verdict, m.After, function)
+	}
+}
