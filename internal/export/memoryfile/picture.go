@@ -77,7 +77,7 @@ var unit = regexp.MustCompile(`(\d) (%|(?:s|min|h|[kMGT]?B)\b)`)
 // wrap breaks a text between words into lines of at most so many characters; a longer word is cut.
 func wrap(s string, most int) (lines []string) {
 	line := ""
-	for _, word := range strings.Fields(unit.ReplaceAllString(s, "$1\u00a0$2")) {
+	for _, word := range strings.Split(unit.ReplaceAllString(strings.Join(strings.Fields(s), " "), "$1\u00a0$2"), " ") {
 		for letters := []rune(word); len(letters) > most; letters = []rune(word) {
 			if line != "" {
 				lines, line = append(lines, line), ""
