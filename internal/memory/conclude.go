@@ -31,8 +31,8 @@ func Conclude(m *recording.Memory, timeline []recording.Tick) {
 	if changed > 0 {
 		m.Reason += fmt.Sprintf("; processes of the target began or ended until %s after the begin, so all of them together are judged from then on, and each by itself", clock(changed))
 	}
-	if e := m.GrowthBytesPerSecond; e != nil && e.Low > 0 && (m.Verdict == LeakSuspected || m.Verdict == Growing) {
-		m.Reason += reached(m, e.Estimate)
+	if m.Verdict == LeakSuspected || m.Verdict == Growing {
+		m.Reason += taker(m.Hotspots) + reached(m, m.GrowthBytesPerSecond.Estimate)
 	}
 }
 
@@ -51,6 +51,26 @@ func lastChange(m *recording.Memory) (last float64) {
 		}
 	}
 	return last
+}
+
+// taker names the function, with the endpoint, that took most memory of those that can be named.
+func taker(spots []recording.Hotspot) string {
+	type place struct{ function, endpoint string }
+	sums := map[place]int64{}
+	var most place
+	for _, h := range spots {
+		if h.Function == "" {
+			continue
+		}
+		p := place{h.Function, h.Endpoint}
+		if sums[p] += h.Bytes; sums[p] > sums[most] {
+			most = p
+		}
+	}
+	if sums[most] == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; most new memory, %s, was touched by %s in %s", recording.Bytes(float64(sums[most])), most.function, most.endpoint)
 }
 
 // reached says when the nearest limit would be reached.

@@ -17,9 +17,9 @@ const (
 const (
 	minTicks = 30
 
-	// A leak is suspected from this many readings after the warm-up on: in half a minute an API
-	// that has just been put under load fills caches and buffers, and that looks like one.
-	minLeakTicks = 60
+	// A leak is suspected from this many readings after the warm-up on: in a minute an API that has
+	// just been put under load fills caches and buffers, and that looks like one.
+	minLeakTicks = 90
 
 	// Growth below this in the whole stretch is the allocators' granularity.
 	minGrowth = 256 << 10 // bytes

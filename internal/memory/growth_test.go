@@ -28,7 +28,8 @@ func TestVerdicts(t *testing.T) {
 		{"nothing", nil, TooShort},
 		{"29 ticks", series(29, func(i int) float64 { return 100*mib + float64(i)*mib }), TooShort},
 		{"flat", series(60, func(int) float64 { return 100 * mib }), Stable},
-		{"straight line", series(60, func(i int) float64 { return 100*mib + float64(i)*mib }), LeakSuspected},
+		{"straight line, a minute", series(60, func(i int) float64 { return 100*mib + float64(i)*mib }), Growing},
+		{"straight line", series(90, func(i int) float64 { return 100*mib + float64(i)*mib }), LeakSuspected},
 		{"shrinks", series(60, func(i int) float64 { return 500*mib - float64(i)*mib }), Stable},
 		{"one step", series(60, func(i int) float64 {
 			if i > 30 {
@@ -177,7 +178,7 @@ func TestLeaksAreFound(t *testing.T) {
 		noise func(r *rand.Rand) func() float64
 		want  float64 // share found
 	}{
-		{"200 kB/s in white noise", 60, 200e3, noises[0].make, .95},
+		{"200 kB/s in white noise", 90, 200e3, noises[0].make, .95},
 		{"500 kB/s in correlated noise", 120, 500e3, noises[1].make, .95},
 		{"1 MB/s over a random walk", 120, 1e6, noises[4].make, .95},
 		{"50 kB/s in ten minutes", 600, 50e3, noises[1].make, .95},

@@ -11,7 +11,7 @@ import (
 // answered in it, second by second; without any it goes by the time.
 //
 // The warm-up is left out (afterWarmUp). Of the rest the slope is estimated with a 95 % confidence
-// interval (regress). "leak suspected" needs the interval above zero at 60 readings or more, and
+// interval (regress). "leak suspected" needs the interval above zero at 90 readings or more, and
 // growth that goes on: where the second half grows less than half as fast as the first it may be
 // a cache that fills, and memory is "growing", as it is with fewer readings. "stable" needs an
 // interval that rules growth out that would matter. Else the window is "too short to say".
@@ -71,8 +71,8 @@ func (s stretch) judge(warmUp string) recording.MemoryGrowth {
 		g.Verdict, g.Reason = LeakSuspected, fmt.Sprintf("it grew by %s, without slowing down, for %s", s.rate(&g), s.extent())
 	case e.High*length > max(matters, minGrowth):
 		g.Verdict, g.Reason = TooShort, fmt.Sprintf("in %s it may have grown by up to %s, or not at all: it moved too much to tell", s.extent(), recording.Bytes(e.High*length))
-	case e.High <= 0:
-		g.Verdict, g.Reason = Stable, fmt.Sprintf("in %s it shrank", s.extent())
+	case e.High*length < 1:
+		g.Verdict, g.Reason = Stable, fmt.Sprintf("in %s it did not grow", s.extent())
 	default:
 		g.Verdict, g.Reason = Stable, fmt.Sprintf("in %s it grew by no more than %s (95 %% confidence)", s.extent(), recording.Bytes(e.High*length))
 	}

@@ -68,7 +68,7 @@ func (d *draws) recording() *recording.Recording {
 		Probes:   []recording.Probe{{Probe: "sock_send_length", Attached: true}, {Probe: "sock_recv_length", Attached: true}, {Probe: "PyContext_Enter", Reason: "its entry cannot be emulated on this build"}},
 		Overhead: recording.Overhead{TargetRatio: .011, SecondsPerRequest: 6.2e-6, Basis: "probe costs calibrated at start × hits", PrecisionMode: "core", AgentCPURatio: .021, AgentRSSBytes: 61_000_000},
 		NotMeasured: []recording.NotMeasured{
-			{What: "allocations by stack", Why: "the malloc probe costs too much to be on by default"},
+			{What: "memory hot spots", Why: "the malloc probe costs too much to be on by default"},
 			{What: "gil_wait", Why: "only one thread of the target runs Python"}},
 		Backends: []recording.Backend{{Peer: "redis", Address: "127.0.0.1:6379", Version: "7.0.15",
 			Values: map[string]float64{"redis_memory_used_bytes": 41_200_000}, Rates: map[string]float64{"redis_evicted_keys_total": 0, "redis_keyspace_hits_total": 3 * d.rate, "redis_keyspace_misses_total": d.rate}},

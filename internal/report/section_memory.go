@@ -34,7 +34,7 @@ func (b *builder) memory() Section {
 // hotspotsWhy gives the recording's own reason where it has one.
 func hotspotsWhy(r *recording.Recording) string {
 	for _, n := range r.NotMeasured {
-		if n.What == memoryfile.Hotspots || strings.Contains(n.What, "alloc") {
+		if n.What == memoryfile.Hotspots {
 			return n.Why
 		}
 	}

@@ -47,6 +47,7 @@ func (w *Watcher) Live() *recording.Recording {
 	begin.mono = c.Begin()
 	r := w.record(c, begin, w.slow.first)
 	w.mu.Unlock()
+	noHotspots(r, ofAPart)
 	return w.judged(r)
 }
 
@@ -81,6 +82,7 @@ func (x *window) Close() (*recording.Recording, error) {
 	delete(x.w.windows, x)
 	r := x.w.record(x.collector, x.begin, x.first)
 	x.w.mu.Unlock()
+	noHotspots(r, ofAPart)
 	return x.w.judged(r), nil
 }
 

@@ -64,16 +64,29 @@ func (w *Watcher) addMemory(r *recording.Recording, begin moment) {
 
 // addHotspots adds the stacks that took memory since the agent attached.
 func (w *Watcher) addHotspots(r *recording.Recording) {
+	w.mu.Lock()
+	why := w.allocationsWhy()
+	w.mu.Unlock()
 	var total *stack.Profile
 	if tally := w.Tally(stack.Alloc); tally != nil {
 		total = tally.Total(time.Now())
 	}
 	spots, err := memory.Hotspots(total)
-	if err != nil {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: memoryfile.Hotspots, Why: err.Error()})
-		return
+	switch {
+	case err == nil:
+		r.Memory.Hotspots = spots
+	case why != "":
+		noHotspots(r, why)
+	default:
+		noHotspots(r, err.Error())
 	}
-	r.Memory.Hotspots = spots
+}
+
+// ofAPart is why a stretch of the run has no hot spots.
+const ofAPart = "the stacks are summed up over the whole run, not by window: see the agent's own recording"
+
+func noHotspots(r *recording.Recording, why string) {
+	r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: memoryfile.Hotspots, Why: why})
 }
 
 // judgeMemory adds limits, growth and verdict.

@@ -8,6 +8,7 @@
 //	POST /api/v1/windows                 {"name": …} opens a window over the facts to come → {"id": …}
 //	POST /api/v1/windows/{id}/close      ends it → its recording.json
 //	GET  /api/v1/profile/{kind}          ?format=pprof|svg&endpoint=…, kind cpu, off_cpu or memory
+//	GET  /api/v1/memory                  memory_report.json of that time; ?format=svg: its picture
 //	GET  /pprof/{kind}/                  google/pprof's own pages (flame graph, top, peek, graph) of the same profile
 //
 // Errors of the interface are JSON, {"error": "a sentence"}. The page needs no other server:

@@ -81,12 +81,15 @@ func fixture() *recording.Recording {
 		Overhead:    recording.Overhead{TargetRatio: .0123, SecondsPerRequest: 4.1e-6, Basis: "calibrated cost × runs of each probe", PrecisionMode: "full", AgentCPURatio: .021, AgentRSSBytes: 61 << 20},
 		NotMeasured: []recording.NotMeasured{{What: "allocations by endpoint", Why: "asked for with agent memory only"}},
 	}
-	rec.Memory = recording.Memory{MemoryGrowth: recording.MemoryGrowth{Verdict: "stable", Reason: "in 2:30 min it grew by no more than 810 kB (95 % confidence)", GrowthBytesPerSecond: &recording.Estimate{Estimate: 1200, Low: -3000, High: 5400}}}
+	rec.Memory = recording.Memory{MemoryGrowth: recording.MemoryGrowth{Verdict: "stable", Reason: "in 2:30 min it grew by no more than 810 kB (95 % confidence)", GrowthBytesPerSecond: &recording.Estimate{Estimate: 1200, Low: -3000, High: 5400}},
+		Limits:      []recording.MemoryLimit{{What: "asked for", Basis: "--memory-limit", Bytes: 2e9, Peak: 438e6, Of: "RSS of all processes", Share: .219}},
+		Composition: &recording.MemoryParts{RSS: 412 << 20, PSS: 380 << 20, Parts: []recording.MemoryPart{{Kind: "Python: object arenas (pymalloc)", Bytes: 210 << 20}, {Kind: "malloc: main heap (brk)", Bytes: 120 << 20}, {Kind: "programs and libraries", Bytes: 60 << 20}}},
+	}
 	for i := range 60 {
 		t, wave := float64(i), math.Sin(float64(i)/7)
 		rec.Timeline = append(rec.Timeline, recording.Tick{T: t, Requests: int64(26 + 6*wave + 3*r.Float64()), P95: .12 + .03*wave + .02*r.Float64()})
 		rec.Pools[1].Timeline = append(rec.Pools[1].Timeline, recording.PoolTick{T: t, Open: 10, InUse: min(10, int(8+3*wave+2*r.Float64())), Waiting: 3})
-		rec.Memory.Timeline = append(rec.Memory.Timeline, recording.MemoryTick{T: t, RSS: uint64(412<<20 + r.IntN(6<<20)), VMS: 2 << 30, Heap: 300 << 20, Threads: 14})
+		rec.Memory.Timeline = append(rec.Memory.Timeline, recording.MemoryTick{T: t, RSS: uint64(412<<20 + r.IntN(6<<20)), VMS: 2 << 30, Heap: 300 << 20, Threads: 14, FDs: 52})
 	}
 	return rec
 }

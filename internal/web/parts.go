@@ -65,27 +65,6 @@ func models(r *recording.Recording) []llm {
 	return out
 }
 
-func memoryOf(m recording.Memory) memory {
-	if len(m.Timeline) == 0 {
-		return memory{}
-	}
-	last := m.Timeline[len(m.Timeline)-1]
-	v := memory{RSS: size(float64(last.RSS)), VMS: size(float64(last.VMS)), Heap: size(float64(last.Heap)),
-		Threads: strconv.Itoa(last.Threads), Verdict: m.Verdict, Growth: "not measured: fewer than 30 readings"}
-	if g := m.GrowthBytesPerSecond; g != nil {
-		v.Growth = size(g.Estimate) + "/s (" + size(g.Low) + " … " + size(g.High) + ")"
-		if g.Low > 0 {
-			v.Tone = "warn"
-		}
-	}
-	var rss []float64
-	for _, t := range m.Timeline {
-		rss = append(rss, float64(t.RSS))
-	}
-	v.Spark = sparkline(rss, 0)
-	return v
-}
-
 // shown are the figures of each backend that the page has room for, with how to write them.
 var shown = map[string][]struct {
 	key, label string

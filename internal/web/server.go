@@ -17,6 +17,7 @@ func New(src Source) http.Handler {
 	mux.HandleFunc("POST /api/v1/windows", s.openWindow)
 	mux.HandleFunc("POST /api/v1/windows/{id}/close", s.closeWindow)
 	mux.HandleFunc("GET /api/v1/profile/{kind}", s.profile)
+	mux.HandleFunc("GET /api/v1/memory", s.memory)
 	mux.Handle("GET /pprof/{kind}/{view...}", newPprofUI(src))
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "no such resource: "+r.Method+" "+r.URL.Path+"; see GET / for what there is")

@@ -75,8 +75,10 @@ type loop struct {
 type block struct{ Function, Endpoint, Count, Seconds, Longest, Asleep, Queued string }
 
 type memory struct {
-	RSS, VMS, Heap, Threads, Growth, Verdict, Tone string
-	Spark                                          template.HTML
+	RSS, PSS, VMS, Heap, Threads, FDs, Growth, Verdict, Reason, Tone string
+	Limits                                                           []string
+	Parts                                                            []figure
+	Spark                                                            template.HTML
 }
 
 type backend struct {
