@@ -27,6 +27,8 @@ func watchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "precision", EnvVars: command.Env("precision"), Value: kernel.Full.String(), Usage: "at most this `STEP`: full, linked (no pool waits and no CPU by request) or sockets (no links either)"},
 		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
 		&cli.StringFlag{Name: "memory-limit", EnvVars: command.Env("memory-limit"), Value: "2GB", Usage: "`SIZE` that the target's memory is held against, as 2GB or 512MiB; 0 for none"},
+		&cli.BoolFlag{Name: "raw", EnvVars: command.Env("raw"), Usage: "keep the interpreter's own frames in stacks, three quarters of them, which are folded otherwise"},
+		&cli.BoolFlag{Name: "line-numbers", EnvVars: command.Env("line-numbers"), Usage: "tell the lines of functions apart in stacks"},
 		&cli.BoolFlag{Name: "no-openapi", EnvVars: command.Env("no-openapi"), Usage: "do not ask the target for /openapi.json; learn the routes from paths"},
 		&cli.PathFlag{Name: "requests", EnvVars: command.Env("requests"), Usage: "write one JSON line for each request to `FILE`"},
 		&cli.PathFlag{Name: "events", Hidden: true, Usage: "write the raw events to `FILE`, for tests of the heart"},
@@ -44,7 +46,7 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, outputs []
 		return o, nil, command.Wrong("--target is missing: name the port of the service, as in --target :8000")
 	}
 	o = watch.Options{
-		Service: c.String("service"), OpenAPI: !c.Bool("no-openapi"), CPUHz: c.Int("cpu-hz"), Log: log,
+		Service: c.String("service"), OpenAPI: !c.Bool("no-openapi"), CPUHz: c.Int("cpu-hz"), Raw: c.Bool("raw"), Lines: c.Bool("line-numbers"), Log: log,
 		Credentials: backend.Credentials{
 			RedisPassword: c.String("redis-password"), QdrantAPIKey: c.String("qdrant-api-key"),
 			Neo4jUsername: c.String("neo4j-user"), Neo4jPassword: c.String("neo4j-password"),

@@ -41,11 +41,12 @@ const maxFrames = 65536
 // translator turns the unwinder's frames into ours. Not for concurrent use.
 type translator struct {
 	symbols *symbols
+	lines   bool // keep the line that ran
 	known   map[unique.Handle[libpf.Frame]]Frame
 }
 
-func newTranslator(symbols *symbols) *translator {
-	return &translator{symbols: symbols, known: map[unique.Handle[libpf.Frame]]Frame{}}
+func newTranslator(symbols *symbols, lines bool) *translator {
+	return &translator{symbols: symbols, lines: lines, known: map[unique.Handle[libpf.Frame]]Frame{}}
 }
 
 // frames translates a trace; truncated says that unwinding gave up before the end.
@@ -75,8 +76,11 @@ func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
 	frame := Frame{
 		Function: f.FunctionName.String(),
 		File:     f.SourceFile.String(),
-		Line:     int(f.SourceLine),
+		Start:    startOf(f),
 		Kind:     kindOf(f.Type),
+	}
+	if t.lines {
+		frame.Line = int(f.SourceLine)
 	}
 	if frame.Kind == Kernel {
 		frame.Function = readable(frame.Function)
@@ -95,6 +99,16 @@ func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
 		frame.Function = t.symbols.name(pid, objectIDOf(file.FileID), frame.File, uint64(f.AddressOrLineno))
 	}
 	return frame
+}
+
+// startOf is the line where a function begins, of the runtimes for which the unwinder counts
+// lines from there.
+func startOf(f *libpf.Frame) int {
+	switch f.Type.Interpreter() {
+	case libpf.Python, libpf.V8, libpf.HotSpot, libpf.PHP:
+		return max(0, int(f.SourceLine)-int(f.FunctionOffset))
+	}
+	return 0
 }
 
 func kindOf(t libpf.FrameType) string {

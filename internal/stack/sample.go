@@ -55,7 +55,8 @@ const (
 type Frame struct {
 	Function string // demangled; "libfoo.so+0x1a2b" where no symbol covers the address
 	File     string // source path of interpreted code, base name of the object of native code
-	Line     int    // in File, 0 where unknown (native and kernel code)
+	Start    int    // line in File where the function begins, with its decorators; 0 where unknown (native and kernel code, Go)
+	Line     int    // line in File that ran; 0 where unknown, or where functions are not told apart by it, see Options.Lines
 	Kind     string // Python, Native, Kernel or another runtime's name
 }
 

@@ -38,6 +38,7 @@ var ErrStarted = errors.New("the sampler was started before; make a new one")
 type Options struct {
 	Hz           int  // samples a second and CPU, 0: DefaultHz
 	KeepPlumbing bool // keep the interpreter's own frames between the code it runs, see Fold
+	Lines        bool // tell the lines of a function apart; else it is one node of a graph
 	Logger       *slog.Logger
 	// Maps are those that the programs share with others, by name: through them they tell, on the ring buffer that
 	// the events come from, which context ran where a stack was taken (EVENT_SAMPLE). nil: they tell nobody.
@@ -87,7 +88,7 @@ func NewSampler(opts Options) *Sampler {
 		period:  int64(time.Second) / int64(opts.Hz),
 		samples: make(chan Sample, queueLength),
 		symbols: symbols,
-		frames:  newTranslator(symbols),
+		frames:  newTranslator(symbols, opts.Lines),
 	}
 }
 

@@ -23,12 +23,36 @@ func traceOf(frames ...libpf.Frame) *libpf.Trace {
 	return &t
 }
 
+// One function is one frame, whichever of its lines runs, unless lines are asked for.
+func TestLines(t *testing.T) {
+	at := func(kind libpf.FrameType, line, offset int) libpf.Frame {
+		return libpf.Frame{Type: kind, FunctionName: libpf.Intern("search"), SourceFile: libpf.Intern("api"), SourceLine: libpf.SourceLineno(line), FunctionOffset: uint32(offset)}
+	}
+	for _, test := range []struct {
+		frame          libpf.Frame
+		function, line Frame
+	}{
+		{at(libpf.PythonFrame, 12, 2), Frame{"search", "api", 10, 0, Python}, Frame{"search", "api", 10, 12, Python}},
+		{at(libpf.PythonFrame, 15, 5), Frame{"search", "api", 10, 0, Python}, Frame{"search", "api", 10, 15, Python}},
+		{at(libpf.HotSpotFrame, 9, 0), Frame{"search", "api", 9, 0, "jvm"}, Frame{"search", "api", 9, 9, "jvm"}},
+		{at(libpf.GoFrame, 12, 0), Frame{"search", "api", 0, 0, "go"}, Frame{"search", "api", 0, 12, "go"}},
+		{at(libpf.DotnetFrame, 12, 400), Frame{"search", "api", 0, 0, "dotnet"}, Frame{"search", "api", 0, 12, "dotnet"}}, // its offset is none of lines
+	} {
+		for lines, want := range map[bool]Frame{false: test.function, true: test.line} {
+			frames, _ := newTranslator(newSymbols(openPath), lines).frames(1, traceOf(test.frame))
+			if len(frames) != 1 || frames[0] != want {
+				t.Errorf("lines %v: %+v, want %+v", lines, frames, want)
+			}
+		}
+	}
+}
+
 func TestTracesBecomeSamples(t *testing.T) {
 	s := NewSampler(Options{Hz: 100})
 	s.current.Store(&libpf.EbpfTrace{KTime: 123456789})
 	trace := traceOf(
 		libpf.Frame{Type: libpf.KernelFrame, FunctionName: libpf.Intern("finish_task_switch.isra.0")},
-		libpf.Frame{Type: libpf.PythonFrame, FunctionName: libpf.Intern("search"), SourceFile: libpf.Intern("/app/api.py"), SourceLine: 12},
+		libpf.Frame{Type: libpf.PythonFrame, FunctionName: libpf.Intern("search"), SourceFile: libpf.Intern("/app/api.py"), SourceLine: 12, FunctionOffset: 2},
 		libpf.Frame{Type: libpf.NativeFrame},
 		libpf.Frame{Type: libpf.PythonFrame, FunctionName: libpf.Intern("main"), SourceFile: libpf.Intern("/app/api.py"), SourceLine: 3},
 		libpf.Frame{Type: libpf.NativeFrame.Error()},
@@ -38,8 +62,8 @@ func TestTracesBecomeSamples(t *testing.T) {
 	}
 	got := <-s.Samples()
 	want := "{PID:7 TID:9 Time:123456789 Value:10000000 Kind:cpu Frames:[" +
-		"{Function:finish_task_switch File: Line:0 Kind:kernel} {Function:search File:/app/api.py Line:12 Kind:python} " +
-		"{Function:[unknown native] File: Line:0 Kind:native} {Function:main File:/app/api.py Line:3 Kind:python}] Truncated:true}"
+		"{Function:finish_task_switch File: Start:0 Line:0 Kind:kernel} {Function:search File:/app/api.py Start:10 Line:0 Kind:python} " +
+		"{Function:[unknown native] File: Start:0 Line:0 Kind:native} {Function:main File:/app/api.py Start:3 Line:0 Kind:python}] Truncated:true}"
 	if fmt.Sprintf("%+v", got) != want {
 		t.Errorf("sample\n%+v, want\n%s", got, want)
 	}

@@ -32,7 +32,7 @@ func (w *Watcher) startStacks() {
 }
 
 func (w *Watcher) newSampler() *stack.Sampler {
-	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, Logger: w.log, Maps: w.kernel.Maps()})
+	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps()})
 	s.SetPIDs(w.pids())
 	w.sampler.Store(s)
 	return s

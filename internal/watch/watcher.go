@@ -34,6 +34,8 @@ type Options struct {
 	OpenAPI     bool             // ask the target for its route templates
 	CPUHz       int              // CPU samples a second, 0: none
 	MemoryLimit uint64           // what the target's memory is held against, in bytes; 0: none
+	Raw         bool             // keep the interpreter's own frames in stacks
+	Lines       bool             // tell the lines of functions apart in stacks
 	Credentials backend.Credentials
 	Metrics     *metrics.Metrics // nil: none
 	Requests    io.Writer        // one JSON line a request, nil: none

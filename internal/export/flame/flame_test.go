@@ -5,6 +5,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var start = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 func python(function, file string) stack.Frame {
-	return stack.Frame{Function: function, File: file, Line: 7, Kind: stack.Python}
+	return stack.Frame{Function: function, File: file, Start: 7, Kind: stack.Python}
 }
 
 // sampled is a small service: two endpoints, Python, native and kernel code.
@@ -143,6 +144,25 @@ func TestTree(t *testing.T) {
 	search := root.children[0].children[0].children[0]
 	if len(search.children) != 2 || search.children[1].name != "libcrypto.so.3 (no symbols)" || search.children[1].samples != 12 {
 		t.Errorf("below search: %+v; want embed, and both addresses of libcrypto as one", search.children)
+	}
+}
+
+// Lines are told apart where the profile does, and functions of one name by where they begin.
+func TestLines(t *testing.T) {
+	p := stack.NewProfile(stack.CPU, 0, start)
+	for _, f := range []stack.Frame{
+		{Function: "call", File: "a.py", Start: 10, Kind: stack.Python}, {Function: "call", File: "a.py", Start: 10, Kind: stack.Python},
+		{Function: "call", File: "a.py", Start: 90, Kind: stack.Python},
+		{Function: "main", File: "a.py", Start: 1, Line: 5, Kind: stack.Python}, {Function: "main", File: "a.py", Start: 1, Line: 6, Kind: stack.Python},
+	} {
+		p.Add("GET /", stack.Sample{Value: 1, Frames: []stack.Frame{f}})
+	}
+	var got []string
+	for _, n := range grow(p).children[0].children {
+		got = append(got, fmt.Sprintf("%s at %s: %d", n.label(), n.place(), n.samples))
+	}
+	if want := "call at a.py:10: 2, call at a.py:90: 1, main:5 at a.py:5: 1, main:6 at a.py:6: 1"; strings.Join(got, ", ") != want {
+		t.Errorf("%s\nwant %s", strings.Join(got, ", "), want)
 	}
 }
 

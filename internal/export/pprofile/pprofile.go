@@ -6,6 +6,8 @@
 package pprofile
 
 import (
+	"cmp"
+
 	"github.com/google/pprof/profile"
 
 	"github.com/ragscope/ragscope/internal/stack"
@@ -32,7 +34,10 @@ type Builder struct {
 	mappings  map[string]*profile.Mapping
 }
 
-type functionKey struct{ name, file string }
+type functionKey struct {
+	name, file string
+	start      int
+}
 
 // NewBuilder starts an empty profile with the kind, period and time of p.
 func NewBuilder(p *stack.Profile) *Builder {
@@ -87,7 +92,7 @@ func (b *Builder) location(f stack.Frame) *profile.Location {
 	l := &profile.Location{
 		ID:      uint64(len(b.out.Location) + 1),
 		Mapping: b.mapping(f),
-		Line:    []profile.Line{{Function: b.function(f), Line: int64(f.Line)}},
+		Line:    []profile.Line{{Function: b.function(f), Line: int64(cmp.Or(f.Line, f.Start))}},
 	}
 	b.locations[f] = l
 	b.out.Location = append(b.out.Location, l)
@@ -95,11 +100,11 @@ func (b *Builder) location(f stack.Frame) *profile.Location {
 }
 
 func (b *Builder) function(f stack.Frame) *profile.Function {
-	key := functionKey{f.Function, f.File}
+	key := functionKey{f.Function, f.File, f.Start}
 	if fn := b.functions[key]; fn != nil {
 		return fn
 	}
-	fn := &profile.Function{ID: uint64(len(b.out.Function) + 1), Name: f.Function, SystemName: f.Function, Filename: f.File}
+	fn := &profile.Function{ID: uint64(len(b.out.Function) + 1), Name: f.Function, SystemName: f.Function, Filename: f.File, StartLine: int64(f.Start)}
 	b.functions[key] = fn
 	b.out.Function = append(b.out.Function, fn)
 	return fn

@@ -15,8 +15,8 @@ import (
 
 var (
 	start  = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
-	search = stack.Frame{Function: "search", File: "/app/api.py", Line: 12, Kind: stack.Python}
-	main   = stack.Frame{Function: "main", File: "/app/api.py", Line: 3, Kind: stack.Python}
+	search = stack.Frame{Function: "search", File: "/app/api.py", Start: 10, Line: 12, Kind: stack.Python}
+	main   = stack.Frame{Function: "main", File: "/app/api.py", Start: 3, Kind: stack.Python}
 	memcpy = stack.Frame{Function: "memcpy", File: "libc.so.6", Kind: stack.Native}
 	read   = stack.Frame{Function: "vfs_read", File: "vmlinux", Kind: stack.Kernel}
 )
@@ -67,8 +67,11 @@ func TestBuild(t *testing.T) {
 			if leaf := s.Location[0].Line[0]; leaf.Function.Name != "memcpy" {
 				t.Errorf("the first location is %s, want the running function", leaf.Function.Name)
 			}
-			if got := s.Location[1].Line[0]; got.Line != 12 || got.Function.Filename != "/app/api.py" {
-				t.Errorf("search is at %s:%d", got.Function.Filename, got.Line)
+			if got := s.Location[1].Line[0]; got.Line != 12 || got.Function.StartLine != 10 || got.Function.Filename != "/app/api.py" {
+				t.Errorf("search begins at %d and is at %s:%d", got.Function.StartLine, got.Function.Filename, got.Line)
+			}
+			if got := s.Location[2].Line[0]; got.Line != 3 { // where no line is told: where it begins
+				t.Errorf("main is at %d", got.Line)
 			}
 		})
 	}

@@ -48,19 +48,19 @@ func (l limits) checkProfile(labels string, raw []byte) error {
 	return nil
 }
 
-// manyStacks is a profile of as many different stacks as one holds, of long names: more than
-// 4 MiB. The last ones are of another endpoint.
-func manyStacks() *stack.Profile {
+// manyStacks is a profile of so many different stacks of long names: more than 4 MiB where they are
+// as many as a profile holds. The last ones are of another endpoint.
+func manyStacks(n int) *stack.Profile {
 	p := stack.NewProfile(stack.OffCPU, 0, monday)
 	p.End = monday.Add(pushTimeout)
-	for i := range stack.MaxStacks {
+	for i := range n {
 		endpoint := "POST /chat"
-		if i > stack.MaxStacks-20 {
+		if i > n-20 {
 			endpoint = "GET /health"
 		}
 		p.Add(endpoint, stack.Sample{Value: int64(i), Frames: []stack.Frame{{
-			Function: fmt.Sprintf("package_with_a_long_name.module_with_a_long_name.function_%d", i),
-			File:     fmt.Sprintf("/srv/venv/lib/python3.11/site-packages/package_with_a_long_name/module_%d.py", i), Kind: stack.Python,
+			Function: fmt.Sprintf("package_with_a_long_name.module_with_a_long_name.ClassWithALongName.method_with_a_long_name.<locals>.function_%d", i),
+			File:     fmt.Sprintf("/srv/applications/rag-api/venv/lib/python3.11/site-packages/package_with_a_long_name/module_with_a_long_name_%d.py", i), Kind: stack.Python,
 		}}})
 	}
 	return p
@@ -94,18 +94,19 @@ func (s *server) sums(t *testing.T) map[string]int64 {
 func TestNothingIsLostByLimits(t *testing.T) {
 	for _, test := range []struct {
 		name   string
+		stacks int
 		limits limits
 		parts  int // at least
 	}{
-		{"the usual ones", usual, 2},
-		{"a server that takes fewer samples", limits{samples: 1000, bytes: 4 << 20}, 17},
-		{"a server that takes fewer bytes", limits{samples: 16_000, bytes: 256 << 10}, 10},
+		{"the usual ones", stack.MaxStacks, usual, 3},
+		{"a server that takes fewer samples", 2000, limits{samples: 250, bytes: 4 << 20}, 9},
+		{"a server that takes fewer bytes", 2000, limits{samples: 16_000, bytes: 64 << 10}, 6},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, url := start(t)
 			s.limits = test.limits
 			c, _ := newClient(t, Options{URL: url})
-			p := manyStacks()
+			p := manyStacks(test.stacks)
 			stop := run(c)
 			c.Push(p)
 			for deadline := time.Now().Add(time.Minute); c.Stats().Queued > 0 && time.Now().Before(deadline); {
