@@ -15,7 +15,6 @@ import (
 // reading through it fails, also where another process has taken the number.
 type process struct {
 	dir  *os.Root
-	name string
 	base float64 // CPU seconds before the sampler's start
 	cpu  float64 // CPU seconds at the last reading
 	rss  uint64  // then

@@ -50,13 +50,11 @@ func TestEndedProcessIsNotMistaken(t *testing.T) {
 func TestSamplerKeepsWhatWasRead(t *testing.T) {
 	s := NewSampler(time.Now().Add(-10*time.Second), nil)
 	defer s.Close()
-	var pids []int
 	for range 2 {
 		child := exec.Command("sleep", "60")
 		if err := child.Start(); err != nil {
 			t.Skip(err)
 		}
-		pids = append(pids, child.Process.Pid)
 		if _, err := s.Sample([]int{child.Process.Pid, os.Getpid()}); err != nil {
 			t.Fatal(err)
 		}

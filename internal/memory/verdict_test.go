@@ -222,3 +222,16 @@ func TestConclude(t *testing.T) {
 		t.Errorf("%+v: %s", m.Trend, m.Reason)
 	}
 }
+
+// The agent's page asks every two seconds, of up to six hours.
+func BenchmarkConclude(b *testing.B) {
+	const n = 6 * 3600
+	m := recording.Memory{Timeline: series(n, func(t int) float64 { return 500*mib + 2e3*float64(t) })}
+	for range 8 {
+		m.Processes = append(m.Processes, recording.MemoryProcess{To: n, Timeline: m.Timeline[:maxReadings]})
+	}
+	requests := load(n, func(int) float64 { return 50 })
+	for b.Loop() {
+		Conclude(&m, requests)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"github.com/ragscope/ragscope/internal/backend"
 	"github.com/ragscope/ragscope/internal/diagnose"
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/memory"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/request"
@@ -37,7 +38,8 @@ func (w *Watcher) Recording() *recording.Recording {
 	return w.judged(r)
 }
 
-// Live covers the last half to whole minute.
+// Live covers the last half to whole minute; whether memory grows is judged since the agent attached: a minute is too
+// short for that.
 func (w *Watcher) Live() *recording.Recording {
 	w.mu.Lock()
 	w.cut()
@@ -46,9 +48,16 @@ func (w *Watcher) Live() *recording.Recording {
 	begin.wall = begin.wall.Add(durationOf(c.Begin() - begin.mono))
 	begin.mono = c.Begin()
 	r := w.record(c, begin, w.slow.first)
+	ticks, rate := memory.Since(w.slow.ticks, 0), w.total.Rate()
 	w.mu.Unlock()
 	noHotspots(r, ofAPart)
-	return w.judged(r)
+	w.judged(r)
+	all, _ := w.memory.Memory(0)
+	all.Timeline, all.Limits = ticks, r.Memory.Limits
+	memory.Conclude(&all, rate)
+	all.Trend = nil // it is on another axis
+	r.Memory.MemoryGrowth = all.MemoryGrowth
+	return r
 }
 
 // settle is how long events are under way, at most: from their time to the heart.

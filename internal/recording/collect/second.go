@@ -81,6 +81,15 @@ func (c *Collector) seal() {
 	}
 }
 
+// Rate is the requests of each second, and no more of the timeline.
+func (c *Collector) Rate() []recording.Tick {
+	out := make([]recording.Tick, len(c.ticks))
+	for i, s := range c.ticks {
+		out[i] = recording.Tick{T: float64(i), Requests: s.requests}
+	}
+	return out
+}
+
 func (s *second) seal() {
 	s.p50, s.p95, s.sealed = s.latency.Quantile(.5), s.latency.Quantile(.95), true
 	s.latency = recording.Dist{Count: s.latency.Count, Sum: s.latency.Sum, Max: s.latency.Max}

@@ -38,4 +38,9 @@ func TestSeal(t *testing.T) {
 	if k := fill(long, seconds).Timeline[1]; k.Requests != 11 || k.P50 == 0 {
 		t.Errorf("%+v", k)
 	}
+	for i, k := range fill(long, seconds).Timeline {
+		if r := long.Rate()[i]; r.T != k.T || r.Requests != k.Requests {
+			t.Errorf("second %d: %+v, in the timeline %+v", i, r, k)
+		}
+	}
 }
