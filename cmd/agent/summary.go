@@ -42,6 +42,9 @@ func summary(out io.Writer, r *recording.Recording) {
 		}
 		t.Flush()
 	}
+	if m := r.Memory; m.Verdict != "" {
+		fmt.Fprintf(out, "\nmemory: %s: %s\n", m.Verdict, m.Reason)
+	}
 	fmt.Fprintf(out, "\n%s\n", price(r.Overhead))
 	lost := uint64(0)
 	for _, l := range r.Losses {

@@ -57,6 +57,7 @@ func TestSummary(t *testing.T) {
 			{Peer: "redis", Address: "r:6379", Limit: 10, OpenMax: 10, InUseMax: 10, Waits: []recording.PoolWait{{Acquisitions: 7, Waited: 3, Dist: dist(.13)}}},
 			{Peer: "http", Address: "h:80"},
 		},
+		Memory:      recording.Memory{MemoryGrowth: recording.MemoryGrowth{Verdict: "stable", Reason: "in 3:00 min it did not grow"}},
 		Losses:      []recording.Loss{{Source: "ring", Reason: "full", Count: 3}, {Source: "heart", Reason: "late"}},
 		Bottlenecks: []recording.Bottleneck{{Priority: "P0", Where: "redis", Recommendation: "more connections"}},
 	}
@@ -67,7 +68,7 @@ func TestSummary(t *testing.T) {
 		"shop 127.0.0.1:8000 CPython 3.12",
 		"GET /items/{id} 1 200.", "10.0 % pool_wait redis 65 % on_cpu 25 % unexplained 10 %",
 		"redis r:6379", "10 10 10 7 3 130.", "not reached",
-		"lost: ring: full: 3", "P0 redis: more connections",
+		"lost: ring: full: 3", "memory: stable: in 3:00 min it did not grow", "P0 redis: more connections",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, out.String())

@@ -95,6 +95,9 @@ func (d *draws) recording() *recording.Recording {
 		at := d.start + float64(t)
 		r.Memory.Timeline = append(r.Memory.Timeline, recording.MemoryTick{T: float64(t), RSS: uint64(412e6 + 9e6*math.Log1p(at) + 2e6*d.Float64()), Heap: uint64(270e6 + 8e6*math.Log1p(at)), VMS: uint64(1.9e9 + 1e5*at), Threads: 21 + t%3})
 	}
+	r.Memory.Composition = &recording.MemoryParts{RSS: 420e6, PSS: 300e6, Anonymous: 280e6, File: 140e6, Parts: []recording.MemoryPart{
+		{Kind: "Python: object arenas (pymalloc)", Bytes: 280e6, Mappings: 12, Basis: "anonymous mappings of a multiple of 1024 KiB"}, {Kind: "programs and libraries", Bytes: 140e6, Mappings: 300, Basis: "files that are also mapped as code"},
+	}}
 	r.Memory.MemoryGrowth = recording.MemoryGrowth{
 		Verdict: "stable", Reason: "in 4:40 min and 7,000 requests it grew by no more than 12.9 MB (95 % confidence)",
 		GrowthBytesPerSecond: &recording.Estimate{Estimate: 21_000, Low: -4_000, High: 46_000}, GrowthPerThousand: &recording.Estimate{Estimate: 840_000, Low: -160_000, High: 1_840_000},

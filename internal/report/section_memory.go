@@ -17,6 +17,9 @@ func (b *builder) memory() Section {
 		s.picture(memoryPicture(b.whole, b.in.Scenarios))
 		s.table(memoryTable(m.Timeline))
 	}
+	if c := m.Composition; c != nil && c.RSS > 0 {
+		s.table(compositionTable(c))
+	}
 	s.table(b.growthTable())
 	if len(m.Hotspots) == 0 {
 		s.text("Memory hot spots by stack: not measured (" + hotspotsWhy(b.whole) + ").")
@@ -52,17 +55,32 @@ func memoryTable(ticks []recording.MemoryTick) *Table {
 		{"RSS", func(t recording.MemoryTick) uint64 { return t.RSS }, size},
 		{"Heap (anonymous private)", func(t recording.MemoryTick) uint64 { return t.Heap }, size},
 		{"VMS", func(t recording.MemoryTick) uint64 { return t.VMS }, size},
+		{"Swapped out", func(t recording.MemoryTick) uint64 { return t.Swap }, size},
+		{"Open file descriptors", func(t recording.MemoryTick) uint64 { return uint64(max(0, t.FDs)) }, func(n uint64) string { return fmt.Sprint(n) }},
 		{"Threads", func(t recording.MemoryTick) uint64 { return uint64(max(0, t.Threads)) }, func(n uint64) string { return fmt.Sprint(n) }},
 	} {
 		peak := uint64(0)
 		for _, tick := range ticks {
 			peak = max(peak, k.of(tick))
 		}
+		if peak == 0 && k.title == "Swapped out" {
+			continue // nothing was
+		}
 		if peak == 0 {
 			t.row(plain(k.title, missing, missing, missing)...)
 			continue
 		}
 		t.row(plain(k.title, k.form(k.of(first)), k.form(peak), k.form(k.of(last)))...)
+	}
+	return t
+}
+
+// compositionTable tells the kinds of memory apart.
+func compositionTable(c *recording.MemoryParts) *Table {
+	t := &Table{Caption: "What memory consists of, all processes", Columns: columns("Kind,Told by", "Bytes,Share"),
+		Note: fmt.Sprintf("RSS %s, of it anonymous %s; %s where pages that processes share are divided among them (PSS).", size(c.RSS), size(c.Anonymous), size(c.PSS))}
+	for _, p := range c.Parts {
+		t.row(plain(p.Kind, p.Basis, size(p.Bytes), recording.Share(float64(p.Bytes)/float64(c.RSS)))...)
 	}
 	return t
 }
