@@ -92,7 +92,12 @@ func (c *clock) watch(want map[uint32]bool) error {
 
 func (c *clock) counts() (entered, failed uint64) {
 	failed = sumPerCPU(c.objects.SampleCounts, uint32(bpf.SampleSampleCountSAMPLE_NOT_ENTERED))
-	return sumPerCPU(c.objects.SampleCounts, uint32(bpf.SampleSampleCountSAMPLE_TICKS)) - failed, failed
+	return c.ticks() - failed, failed
+}
+
+// ticks are those of watched processes.
+func (c *clock) ticks() uint64 {
+	return sumPerCPU(c.objects.SampleCounts, uint32(bpf.SampleSampleCountSAMPLE_TICKS))
 }
 
 func (c *clock) ran() float64 { return ran(c.objects.SampleCpu) }

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// target burns CPU in Python functions of known names until its input is closed.
-const target = `
+// burner burns CPU in Python functions of known names until its input is closed.
+const burner = `
 import sys, threading
 def leaf(n):
     s = 0
@@ -33,13 +33,13 @@ sys.stdin.read()
 `
 
 // startTarget runs the target and returns its process id.
-func startTarget(t *testing.T) int {
-	pid, _, _ := startProgram(t, target)
+func startTarget(t testing.TB) int {
+	pid, _, _ := startProgram(t, burner)
 	return pid
 }
 
 // startProgram runs a Python program that says "ready" and ends with its input.
-func startProgram(t *testing.T, program string) (pid int, in io.Writer, out *bufio.Reader) {
+func startProgram(t testing.TB, program string) (pid int, in io.Writer, out *bufio.Reader) {
 	t.Helper()
 	python, err := exec.LookPath("python3")
 	if err != nil {

@@ -42,6 +42,8 @@ type Status struct {
 	Cost      kernel.Cost      `json:"cost"`
 	Losses    []recording.Loss `json:"losses"`
 	Requests  int64            `json:"requests"` // finished so far
+
+	CPU map[string]float64 `json:"cpu,omitempty"` // seconds of CPU samples by endpoint
 }
 
 // Agent is a running agent.

@@ -32,6 +32,7 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.timings(p)
 	r.pools(p)
 	r.memory(p)
+	r.profiles(p)
 	if len(r.Missing) > 0 {
 		p.head("Not measured")
 		for _, what := range slices.Sorted(maps.Keys(r.Missing)) {

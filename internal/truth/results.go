@@ -13,15 +13,18 @@ import (
 
 // Results is everything that one run of the bench found.
 type Results struct {
-	Machine Machine           `json:"machine"`
-	Costs   []*Cost           `json:"costs"`
-	Others  []Others          `json:"others"`
-	Itself  *Itself           `json:"agent"`
-	Truth   []*Experiment     `json:"truth"`
-	Rows    []*Row            `json:"rows"`
-	Timings []*Timing         `json:"timings"`
-	Pools   []*PoolFindings   `json:"pools"`
-	Memory  []*MemoryRow      `json:"memory,omitempty"`
+	Machine Machine         `json:"machine"`
+	Costs   []*Cost         `json:"costs"`
+	Others  []Others        `json:"others"`
+	Itself  *Itself         `json:"agent"`
+	Truth   []*Experiment   `json:"truth"`
+	Rows    []*Row          `json:"rows"`
+	Timings []*Timing       `json:"timings"`
+	Pools   []*PoolFindings `json:"pools"`
+	Memory  []*MemoryRow    `json:"memory,omitempty"`
+
+	Profiles []*Profiles `json:"profiles,omitempty"`
+
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ragscope/ragscope/internal/export/metrics"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/request"
+	"github.com/ragscope/ragscope/internal/stack"
 	"github.com/ragscope/ragscope/internal/target"
 	"github.com/ragscope/ragscope/internal/watch"
 )
@@ -137,6 +138,12 @@ func status(w *watch.Watcher, attach float64) Status {
 	s.Losses = rec.Losses
 	for _, e := range rec.Endpoints {
 		s.Requests += e.Requests
+	}
+	if tally := w.Tally(stack.CPU); tally != nil {
+		s.CPU = map[string]float64{}
+		for endpoint, ns := range tally.Total(time.Now()).ByEndpoint() {
+			s.CPU[endpoint] = float64(ns) / 1e9
+		}
 	}
 	return s
 }

@@ -1,0 +1,60 @@
+package truth
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/ragscope/ragscope/internal/kernel"
+)
+
+// profileCases give each mode and kind 2,000 samples. At 97 Hz that takes the longest, so not all of them.
+func profileCases() (cases []profileCase) {
+	for _, loop := range []string{"uvloop", "asyncio"} {
+		for _, workers := range []int{1, 2} {
+			for _, p := range []kernel.Precision{kernel.Full, kernel.Linked} {
+				cases = append(cases, profileCase{ProfileSettings{Loop: loop, Workers: workers, Hz: 499, Seconds: 4.4}, everyCell(p)})
+			}
+		}
+	}
+	var few []ProfileCell
+	for i, mode := range profileModes {
+		few = append(few, ProfileCell{Precision: kernel.Linked, Mode: mode, Kind: profileKinds[i%len(profileKinds)]})
+	}
+	return append(cases, profileCase{ProfileSettings{Loop: "uvloop", Workers: 2, Hz: 97, Seconds: 22}, few})
+}
+
+type profileCase struct {
+	ProfileSettings
+	cells []ProfileCell
+}
+
+func (c profileCase) String() string {
+	return c.ProfileSettings.String() + ", " + c.cells[0].Precision.String()
+}
+
+func (b *benchRun) profiles() error {
+	var errs []error
+	for _, c := range profileCases() {
+		if !strings.Contains(c.String(), *benchFilter) {
+			continue
+		}
+		dir, err := os.MkdirTemp(b.dir, "profiles")
+		if err != nil {
+			return err
+		}
+		f, err := RunProfiles(b.t.Context(), dir, c.ProfileSettings, c.cells)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", c, err))
+			continue
+		}
+		b.r.Profiles = renew(b.r.Profiles, f, func(o *Profiles) bool {
+			return o.ProfileSettings == f.ProfileSettings && o.Cells[0].Precision == f.Cells[0].Precision
+		})
+		all := f.all(c.cells[0].Precision)
+		worst, _ := f.worst(c.cells[0].Precision)
+		b.progress("profiles, %s: %d samples, off %.1f points, at most %.1f in a cell", c, all.Samples, 100*all.off(), 100*worst.off())
+	}
+	return errors.Join(errs...)
+}
