@@ -22,7 +22,7 @@ func recordCommand() *cli.Command {
 		Name:  "record",
 		Usage: "watch a target for a while and leave the facts in files",
 		Description: `Leaves recording.json, memory_report.json, memory_profile.svg and, of each kind of stack, a profile and a
-   flame graph (cpu.pb.gz and cpu.svg, memory.pb.gz and memory.svg) in a folder and a summary on the screen.
+   flame graph (cpu.pb.gz and cpu.svg, off_cpu…, memory…) in a folder and a summary on the screen.
 
    sudo agent record --target :8000 --duration 60s --out results`,
 		Flags: append(watchFlags(), fileFlags(time.Minute)...),

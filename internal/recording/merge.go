@@ -35,6 +35,7 @@ func Merge(parts ...*Recording) (*Recording, error) {
 		m.addEndpoints(p.Endpoints)
 		m.addPools(p.Pools, shift)
 		m.addEventLoop(p.EventLoop)
+		m.addSleeps(p.Sleeps)
 		m.addTimelines(p, shift)
 		m.addBackends(p)
 		m.addLosses(p.Losses)

@@ -24,6 +24,7 @@ type Recording struct {
 	Endpoints   []Endpoint    `json:"endpoints"`
 	Pools       []Pool        `json:"pools"`
 	EventLoop   *EventLoop    `json:"event_loop,omitempty"` // nil: none was seen
+	Sleeps      *Sleeps       `json:"sleeps,omitempty"`     // nil: not measured
 	Memory      Memory        `json:"memory"`
 	Backends    []Backend     `json:"backends"`
 	Bottlenecks []Bottleneck  `json:"bottlenecks"`
@@ -32,6 +33,21 @@ type Recording struct {
 	Overhead    Overhead      `json:"overhead"`
 	NotMeasured []NotMeasured `json:"not_measured"`
 	Timeline    []Tick        `json:"timeline,omitempty"`
+}
+
+// Sleeps are those of the target's threads that ended, of all together, in requests or not. Sleeping lasts until the thread
+// runs again.
+type Sleeps struct {
+	Kinds         []Sleep `json:"kinds"`          // by what the threads slept in, in the words of the off-CPU profile; all of them, sampled or not
+	Idle          []Sleep `json:"idle"`           // of them, as far as they were sampled, those of threads without anything to do: they are not in the profile
+	PeriodSeconds float64 `json:"period_seconds"` // of sleep, one sample of which was taken, at the end
+}
+
+// Sleep is one kind of sleep, or one reason.
+type Sleep struct {
+	What    string  `json:"what"`
+	Sleeps  int64   `json:"sleeps"` // or samples of them
+	Seconds float64 `json:"seconds"`
 }
 
 // Target says who was watched.

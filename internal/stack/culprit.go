@@ -89,7 +89,7 @@ func (c *Culprits) of(x Stretch) string {
 	seen := map[string]int64{}
 	for i, s := range within {
 		weight := s.value
-		if s.kind == OffCPU { // it slept from there on, at most until it ran again
+		if s.kind == OffCPU && s.value == 0 { // it slept from there on, at most until it ran again
 			weight = x.End - s.time
 			if i+1 < len(within) {
 				weight = within[i+1].time - s.time

@@ -26,7 +26,8 @@ type trigger interface {
 // entry holds the triggers in front of the unwinder.
 type entry struct {
 	clock  clock
-	asleep asleep
+	offcpu offcpu
+	asleep asleep // instead of offcpu, on a kernel without its tracepoint
 	faults faults
 }
 
@@ -36,12 +37,26 @@ func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder 
 		return nil, err
 	}
 	// CPU stacks are there without the others.
-	e.asleep.why = e.asleep.load(origins, unwinder)
+	e.asleep.why = errInstead
+	if e.offcpu.why = e.offcpu.load(origins, unwinder); e.offcpu.why != nil {
+		e.offcpu.why = errors.Join(e.offcpu.why, e.offcpu.close())
+		e.asleep.why = e.asleep.load(origins, unwinder)
+	}
 	e.faults.why = e.faults.load(origins, unwinder)
 	return nil, nil
 }
 
-func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.asleep, &e.faults} }
+var errInstead = errors.New("sleeps are sampled by a clock")
+
+// sleepsWhy is why nobody samples sleeps, nil while somebody does.
+func (e *entry) sleepsWhy() error {
+	if e.offcpu.why == nil {
+		return nil
+	}
+	return e.asleep.why
+}
+
+func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.offcpu, &e.asleep, &e.faults} }
 
 func (e *entry) watch(pids []int) error {
 	want := map[uint32]bool{}
@@ -63,12 +78,16 @@ func (e *entry) counts() (entered, failed uint64) {
 	return entered, failed
 }
 
-func (e *entry) ran() float64 {
-	var seconds float64
+// priced are the triggers whose cost is the number of their samples times the price of one.
+func (e *entry) priced() (entered uint64, ran float64) {
 	for _, t := range e.triggers() {
-		seconds += t.ran()
+		if t == trigger(&e.offcpu) {
+			continue // it measures itself
+		}
+		n, _ := t.counts()
+		entered, ran = entered+n, ran+t.ran()
 	}
-	return seconds
+	return entered, ran
 }
 
 func (e *entry) close() error {

@@ -62,15 +62,15 @@ func (p *price) end() {
 func keepRunTimes() (io.Closer, error) { return ebpf.EnableStats(unix.BPF_STATS_RUN_TIME) }
 
 // RunSeconds is the CPU time that sampling took from the watched processes, in seconds: their
-// threads are unwound where they run. It is made of the number of samples and of what a sample
-// took when that was last measured, 0 before the first measurement. Call it about once a second.
+// threads are unwound where they run. It is made of the number of CPU samples and of what one
+// took when that was last measured, 0 before the first measurement, and of what the programs of sleeps measured. Call it about once a second.
 func (s *Sampler) RunSeconds() float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.entry == nil {
 		return 0
 	}
-	ticks, _ := s.entry.counts()
-	s.price.see(ticks, s.entry.ran(), keepRunTimes)
-	return s.price.total(ticks)
+	ticks, ran := s.entry.priced()
+	s.price.see(ticks, ran, keepRunTimes)
+	return s.price.total(ticks) + s.entry.offcpu.ran()
 }

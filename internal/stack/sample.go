@@ -64,8 +64,10 @@ type Frame struct {
 type Sample struct {
 	PID, TID  uint32
 	Time      int64 // nanoseconds on CLOCK_MONOTONIC
-	Value     int64 // in the unit of Kind
+	Value     int64 // in the unit of Kind; OffCPU: 0 where it was taken as the thread fell asleep
 	Kind      Kind
-	Frames    []Frame // the running function first, the thread's start last
-	Truncated bool    // unwinding stopped before the thread's start
+	Sleep     SleepKind // OffCPU with a value: in what
+	Slept     int64     // … and for how many nanoseconds; it ended at Time
+	Frames    []Frame   // the running function first, the thread's start last
+	Truncated bool      // unwinding stopped before the thread's start
 }

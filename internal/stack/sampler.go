@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -62,6 +63,7 @@ type Sampler struct {
 
 	mu           sync.Mutex // of what follows, for moments only: Lost and SetPIDs never wait for Start
 	pids         []int
+	gils         map[uint32]Range  // by process
 	entry        *entry            // nil unless running
 	lossesBefore map[string]uint64 // unwinderCounts at Start
 	notEntered   uint64            // of an entry that is closed
@@ -89,6 +91,7 @@ func NewSampler(opts Options) *Sampler {
 		samples: make(chan Sample, queueLength),
 		symbols: symbols,
 		frames:  newTranslator(symbols, opts.Lines),
+		gils:    map[uint32]Range{},
 	}
 }
 
@@ -153,7 +156,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}}
+	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}
@@ -166,12 +169,16 @@ func (s *Sampler) load(ctx context.Context) error {
 func (s *Sampler) watch(entry *entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if entry.asleep.why != nil {
-		s.opts.Logger.Warn("what an event loop sleeps in has no name", "error", entry.asleep.why)
+	if entry.offcpu.why != nil {
+		s.opts.Logger.Warn("there are no off-CPU stacks", "error", entry.offcpu.why)
+	}
+	if err := entry.sleepsWhy(); err != nil {
+		s.opts.Logger.Warn("what an event loop sleeps in has no name", "error", err)
 	}
 	if entry.faults.why != nil {
 		s.opts.Logger.Warn("where memory is touched is not sampled", "error", entry.faults.why)
 	}
+	entry.offcpu.gils = s.gils
 	s.entry = entry
 	s.lossesBefore = map[string]uint64{}
 	for reason, n := range unwinderCounts {
@@ -185,12 +192,32 @@ func (s *Sampler) SetPIDs(pids []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pids = slices.Clone(pids)
+	maps.DeleteFunc(s.gils, func(pid uint32, _ Range) bool { return !slices.Contains(pids, int(pid)) })
 	if s.entry == nil {
 		return
 	}
 	if err := s.entry.watch(s.pids); err != nil {
 		s.opts.Logger.Warn("cannot change the processes whose stacks are sampled", "error", err)
 	}
+}
+
+// SetGIL tells where a process has its GIL, before SetPIDs tells of the process: a thread that sleeps
+// in a lock of that range waits for it.
+func (s *Sampler) SetGIL(pid int, at Range) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.gils[uint32(pid)] = at
+}
+
+// Sleeps are all sleeps of the watched processes by kind, sampled or not, and the period of the clock by
+// which they are sampled.
+func (s *Sampler) Sleeps() (byKind map[SleepKind]Sleeps, period time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil || s.entry.offcpu.why != nil {
+		return nil, 0
+	}
+	return s.entry.offcpu.sums(), s.entry.offcpu.period
 }
 
 // Samples is the queue of samples, in the order in which they left the kernel: ascending by
@@ -261,6 +288,13 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 		sample.Kind, sample.Value = OffCPU, 0 // how long it will sleep is not known yet
 	case p.SampleType == faultType:
 		sample.Kind, sample.Value = Alloc, s.bytes(sample.TID, sample.Time)
+	case p.SampleType == sleptType:
+		sample.Kind = OffCPU
+		sample.Sleep, sample.Slept, sample.Value = slept(meta.Value, meta.SpanID, sample.Time)
+		if sample.Value == 0 {
+			return nil // it was taken to meet the process
+		}
+		sample.Frames = sample.Sleep.above(sample.Frames)
 	}
 	s.send(sample)
 	return nil
@@ -300,6 +334,7 @@ func (s *Sampler) Lost() map[string]uint64 {
 	if s.entry != nil {
 		_, lost[LostNotEntered] = s.entry.counts()
 		lost[LostSleeps] = s.entry.asleep.skipped()
+		lost[LostSleepers] = s.entry.offcpu.forgotten()
 	}
 	for reason, before := range s.lossesBefore { // none before Start
 		lost[reason] = unwinderCounts[reason].Load() - before
@@ -310,14 +345,24 @@ func (s *Sampler) Lost() map[string]uint64 {
 // Received is how many stacks came out of the kernel.
 func (s *Sampler) Received() uint64 { return s.received.Load() }
 
-// SleepsWhy is why samples of kind OffCPU are not taken, nil while they are, or before Start.
+// OffCPUWhy is why there is no off-CPU profile, nil while there is, or before Start.
+func (s *Sampler) OffCPUWhy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil {
+		return nil
+	}
+	return s.entry.offcpu.why
+}
+
+// SleepsWhy is why no samples of kind OffCPU are taken at all, nil while they are, or before Start.
 func (s *Sampler) SleepsWhy() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.entry == nil {
 		return nil
 	}
-	return s.entry.asleep.why
+	return s.entry.sleepsWhy()
 }
 
 // Close stops sampling, detaches everything and closes Samples. It may be called without or

@@ -61,7 +61,7 @@ func TestTracesBecomeSamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := <-s.Samples()
-	want := "{PID:7 TID:9 Time:123456789 Value:10000000 Kind:cpu Frames:[" +
+	want := "{PID:7 TID:9 Time:123456789 Value:10000000 Kind:cpu Sleep: Slept:0 Frames:[" +
 		"{Function:finish_task_switch File: Start:0 Line:0 Kind:kernel} {Function:search File:/app/api.py Start:10 Line:0 Kind:python} " +
 		"{Function:[unknown native] File: Start:0 Line:0 Kind:native} {Function:main File:/app/api.py Start:3 Line:0 Kind:python}] Truncated:true}"
 	if fmt.Sprintf("%+v", got) != want {
@@ -72,6 +72,17 @@ func TestTracesBecomeSamples(t *testing.T) {
 	}
 	if got := <-s.Samples(); got.Kind != OffCPU || got.Value != 0 {
 		t.Errorf("sample %+v of a sleep", got)
+	}
+	meta := samples.TraceEventMeta{Value: int64(SleepLock)<<kindShift | 5e6, SpanID: libpf.APMSpanID{1}, ProfileType: &samples.TypeMetadata{SampleType: sleptType}}
+	if err := s.ReportTraceEvent(traceOf(), &meta); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-s.Samples(); got.Kind != OffCPU || got.Sleep != SleepLock || got.Value != 5e6 || got.Slept != 1 || len(got.Frames) != 1 {
+		t.Errorf("sample %+v of a sleep in a lock", got)
+	}
+	meta.Value = int64(SleepEpoll) << kindShift // to meet the process
+	if err := s.ReportTraceEvent(traceOf(), &meta); err != nil || len(s.Samples()) > 0 {
+		t.Errorf("%v, a sample that stands for nothing", err)
 	}
 	if lost := s.Lost(); lost[LostTruncated] != 1 {
 		t.Errorf("lost %v, want one truncated", lost)

@@ -35,6 +35,7 @@ type readings struct {
 	at        moment
 	cost      kernel.Cost
 	stacks    float64 // seconds that unwinding took from the target
+	sleeps    sleeps
 	targetCPU float64 // seconds
 	agentCPU  float64
 	backends  []recording.Backend
@@ -178,6 +179,7 @@ func (w *Watcher) read(ctx context.Context) readings {
 	r.agentCPU = ownCPU()
 	if w.sampling() {
 		r.stacks = w.sampler.Load().RunSeconds()
+		r.sleeps = w.readSleeps()
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

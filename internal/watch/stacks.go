@@ -10,6 +10,7 @@ import (
 	"github.com/ragscope/ragscope/internal/export/flame"
 	"github.com/ragscope/ragscope/internal/export/pprofile"
 	"github.com/ragscope/ragscope/internal/stack"
+	"github.com/ragscope/ragscope/internal/target"
 	"github.com/ragscope/ragscope/internal/web"
 )
 
@@ -24,15 +25,23 @@ func (w *Watcher) startStacks() {
 	sampler := w.newSampler()
 	w.stackWhy = "the stack sampler is still loading"
 	w.tallies = map[stack.Kind]*stack.Tally{
-		stack.CPU:   stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall),
-		stack.Alloc: stack.NewTally(stack.Alloc, 0, w.begin.wall),
+		stack.CPU:    stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall),
+		stack.OffCPU: stack.NewTally(stack.OffCPU, 0, w.begin.wall),
+		stack.Alloc:  stack.NewTally(stack.Alloc, 0, w.begin.wall),
 	}
+	w.idle = map[string]stack.Sleeps{}
 	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.joined)
 	w.culprits = stack.NewCulprits(stack.DefaultHold)
 }
 
 func (w *Watcher) newSampler() *stack.Sampler {
 	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps()})
+	for _, pid := range w.pids() {
+		w.mu.Lock()
+		py := w.pythons[uint32(pid)]
+		w.mu.Unlock()
+		w.tellGIL(s, pid, py)
+	}
 	s.SetPIDs(w.pids())
 	w.sampler.Store(s)
 	return s
@@ -40,9 +49,19 @@ func (w *Watcher) newSampler() *stack.Sampler {
 
 // joined takes a sample with its endpoint. It is called under mu.
 func (w *Watcher) joined(endpoint string, s stack.Sample) {
+	if w.idles(endpoint, &s) {
+		return
+	}
 	w.tallies[s.Kind].Add(endpoint, s)
 	if s.Kind == stack.Alloc {
 		w.allocated(endpoint, s)
+	}
+}
+
+// tellGIL says where a process has its GIL.
+func (w *Watcher) tellGIL(s *stack.Sampler, pid int, py *target.Python) {
+	if s != nil && py != nil {
+		s.SetGIL(pid, stack.Range{Begin: py.Runtime, End: py.RuntimeEnd})
 	}
 }
 
@@ -118,7 +137,7 @@ func (w *Watcher) runStacks(ctx context.Context) {
 				return
 			}
 			w.mu.Lock()
-			if w.tallies[s.Kind] != nil {
+			if w.tallies[s.Kind] != nil && s.Value > 0 {
 				w.joiner.Add(s)
 			}
 			w.culprits.Sample(s)
@@ -128,7 +147,20 @@ func (w *Watcher) runStacks(ctx context.Context) {
 }
 
 // Tally returns the samples of a kind, nil where it is not sampled.
-func (w *Watcher) Tally(kind stack.Kind) *stack.Tally { return w.tallies[kind] }
+func (w *Watcher) Tally(kind stack.Kind) *stack.Tally {
+	if kind == stack.OffCPU && w.offCPUWhy() != "" {
+		return nil
+	}
+	return w.tallies[kind]
+}
+
+// offCPUWhy is why sleeps are not sampled by a clock, "" where they are or will be.
+func (w *Watcher) offCPUWhy() string {
+	if s := w.sampler.Load(); s != nil && s.OffCPUWhy() != nil {
+		return s.OffCPUWhy().Error()
+	}
+	return ""
+}
 
 // whyNot is why there is no profile of a kind, "" where there is one.
 func (w *Watcher) whyNot(kind stack.Kind) string {
@@ -141,6 +173,8 @@ func (w *Watcher) whyNot(kind stack.Kind) string {
 		return "not sampled yet"
 	case kind == stack.Alloc:
 		return w.allocationsWhy()
+	case kind == stack.OffCPU:
+		return w.offCPUWhy()
 	}
 	return ""
 }

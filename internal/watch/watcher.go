@@ -75,6 +75,7 @@ type Watcher struct {
 	windows  map[*window]bool
 	lines    *collect.Lines
 	tallies  map[stack.Kind]*stack.Tally // of the kinds that are sampled; fixed at start
+	idle     map[string]stack.Sleeps     // that were sampled and belong to no profile, by reason
 	joiner   *stack.Joiner
 	culprits *stack.Culprits // nil: no stacks are sampled
 
@@ -166,6 +167,7 @@ func (w *Watcher) attach(p target.Process) {
 	w.mu.Lock()
 	w.pythons[uint32(p.PID)] = py
 	w.mu.Unlock()
+	w.tellGIL(w.sampler.Load(), p.PID, py)
 	if err := w.kernel.Watch(p.PID, py); err != nil {
 		w.log.Warn("a process of the target is not watched", "pid", p.PID, "error", err)
 		w.note("process", fmt.Sprintf("%d is not watched: %v", p.PID, err))
@@ -191,7 +193,7 @@ func (w *Watcher) note(what, why string) {
 // alwaysMissing is what no run of this version measures.
 func alwaysMissing() []recording.NotMeasured {
 	return []recording.NotMeasured{
-		{What: "off-CPU stacks", Why: "only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"},
+		{What: "off-CPU time of a sleep that has not ended", Why: "a sleep is sampled where the thread runs again"},
 	}
 }
 

@@ -1,0 +1,171 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"go.opentelemetry.io/ebpf-profiler/support"
+	"go.opentelemetry.io/ebpf-profiler/tracer"
+)
+
+// chain is a third copy of the unwinder, after the one for clocks and the one for probes: for raw
+// tracepoints. The kernel lets only programs of one type call one another.
+type chain struct {
+	programs *ebpf.Map // that call one another
+	entry    *ebpf.Program
+	stop     *ebpf.Program // the last one, which hands the stack over
+	others   []*ebpf.Program
+}
+
+// chainPrograms are those that the entry leads to, by their place in the map.
+var chainPrograms = map[string]uint32{
+	"kprobe_unwind_native":  support.ProgUnwindNative,
+	"kprobe_unwind_python":  support.ProgUnwindPython,
+	"kprobe_unwind_hotspot": support.ProgUnwindHotspot,
+	"kprobe_unwind_v8":      support.ProgUnwindV8,
+}
+
+const (
+	chainEntry = "kprobe__generic"
+	chainStop  = "kprobe_unwind_stop"
+	// framesAtOnce are the Python frames of one run of its program, of which 29 may follow one another: as
+	// many as the unwinder's other copies have on kernels of today.
+	framesAtOnce = uint32(15)
+)
+
+// newRecords makes the map of the unwinder's records that a chain of its own needs, as it would be
+// called while another copy is interrupted.
+func newRecords(spec *ebpf.MapSpec, unwinder *tracer.ProbeContext) error {
+	const name = "per_cpu_records"
+	theirs, err := unwinder.CollectionSpecWith([]string{name}, nil, nil)
+	if err != nil {
+		return err
+	}
+	spec.ValueSize, spec.Key, spec.Value = theirs.Maps[name].ValueSize, nil, nil
+	return nil
+}
+
+// load loads the chain with its entry's origin. Its last program is called where stop says.
+func (c *chain) load(unwinder *tracer.ProbeContext, origin uint16, records *ebpf.Map, stop *ebpf.Program) error {
+	names := []string{chainEntry, chainStop}
+	for name := range chainPrograms {
+		names = append(names, name)
+	}
+	spec, err := unwinder.CollectionSpecWith([]string{"perf_progs"}, names, []string{"origin_id_probe", "python_frames_per_program"})
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(spec.Variables["origin_id_probe"].Set(origin), spec.Variables["python_frames_per_program"].Set(framesAtOnce)); err != nil {
+		return err
+	}
+	if c.programs, err = ebpf.NewMap(spec.Maps["perf_progs"]); err != nil {
+		return fmt.Errorf("create the map of the unwinder's programs: %w", err)
+	}
+	delete(spec.Maps, "perf_progs")
+	for name, program := range spec.Programs {
+		if err := asRawTracepoint(program, name == chainEntry); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if err := unwinder.RewriteMaps(spec, map[string]*ebpf.Map{ourPrograms: c.programs, ourRecords: records}); err != nil {
+		return err
+	}
+	rodata, err := bindReadOnly(spec)
+	if err != nil {
+		return err
+	}
+	defer rodata.Close() // the loaded programs hold it
+	return c.link(spec, stop)
+}
+
+func (c *chain) link(spec *ebpf.CollectionSpec, stop *ebpf.Program) (err error) {
+	if c.entry, err = ebpf.NewProgram(spec.Programs[chainEntry]); err != nil {
+		return fmt.Errorf("load %s: %w", chainEntry, err)
+	}
+	if c.stop, err = ebpf.NewProgram(spec.Programs[chainStop]); err != nil {
+		return fmt.Errorf("load %s: %w", chainStop, err)
+	}
+	if err := c.programs.Put(uint32(support.ProgUnwindStop), stop); err != nil {
+		return fmt.Errorf("link the end of unwinding: %w", err)
+	}
+	for name, slot := range chainPrograms {
+		p, err := ebpf.NewProgram(spec.Programs[name])
+		if err != nil {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+		c.others = append(c.others, p)
+		if err := c.programs.Put(slot, p); err != nil {
+			return fmt.Errorf("link %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// The names that our maps have in the programs' references; the unwinder's own are taken.
+const (
+	ourPrograms = "raw_tp_progs"
+	ourRecords  = "raw_tp_records"
+)
+
+// asRawTracepoint gives a program another type, and our maps for those that it may not share.
+func asRawTracepoint(p *ebpf.ProgramSpec, entry bool) error {
+	p.Type, p.AttachType, p.AttachTo, p.SectionName = ebpf.RawTracepoint, 0, "", "raw_tp/unwind"
+	patched := 0
+	for i := range p.Instructions {
+		ins := &p.Instructions[i]
+		switch ins.Reference() {
+		case "perf_progs":
+			*ins = ins.WithReference(ourPrograms)
+		case "per_cpu_records":
+			*ins = ins.WithReference(ourRecords)
+		}
+		if entry && readsMode(ins) {
+			*ins = asm.Mov.Imm(ins.Dst, kernelMode[runtime.GOARCH].value).WithMetadata(ins.Metadata)
+			patched++
+		}
+	}
+	if entry && patched != 1 {
+		return fmt.Errorf("it asks %d times whether its context is of user mode, once is expected: another version of the unwinder", patched)
+	}
+	return nil
+}
+
+// kernelMode is where the entry looks in its context, which it takes for registers, whether they are those of
+// user mode; and a value that says that they are not, so that it takes the ones that the thread saved. The
+// context of a raw tracepoint has no registers.
+var kernelMode = map[string]struct {
+	offset int16
+	value  int32
+}{
+	"amd64": {160, 0}, // ss: any but __USER_DS
+	"arm64": {264, 5}, // pstate: EL1h
+}
+
+func readsMode(ins *asm.Instruction) bool {
+	at, known := kernelMode[runtime.GOARCH]
+	return known && ins.OpCode.Class() == asm.LdXClass && ins.OpCode.Size() == asm.DWord && ins.Offset == at.offset && ins.Src != asm.RFP
+}
+
+// Where in a record the fields are that a trigger fills in. The transaction of a tracer is not used here; in
+// a service that has one the unwinder may put it there all the same.
+const (
+	atValue = uint32(unsafe.Offsetof(support.Trace{}.Value))
+	atSlept = uint32(unsafe.Offsetof(support.Trace{}.Apm_transaction_id))
+)
+
+func (c *chain) close() error {
+	var errs []error
+	for _, p := range append(c.others, c.entry, c.stop) {
+		if p != nil {
+			errs = append(errs, p.Close())
+		}
+	}
+	if c.programs != nil {
+		errs = append(errs, c.programs.Close())
+	}
+	return errors.Join(errs...)
+}

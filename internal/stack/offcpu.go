@@ -1,0 +1,201 @@
+package stack
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"go.opentelemetry.io/ebpf-profiler/reporter/samples"
+	"go.opentelemetry.io/ebpf-profiler/tracer"
+
+	"github.com/ragscope/ragscope/bpf"
+)
+
+// sleptType marks the samples of the trigger below, which know how long the sleep was.
+const sleptType = "off_cpu_clock"
+
+// offcpu is the trigger that samples every thread of a watched process where it comes back from a
+// sleep, by a clock that runs while it sleeps (bpf/offcpu.bpf.c).
+type offcpu struct {
+	why error // why it is not there, nil while it is
+
+	shared  map[string]*ebpf.Map // see Options.Maps
+	objects bpf.OffcpuObjects
+	chain   chain
+	links   []link.Link
+	watched map[uint32]bool
+	period  time.Duration
+	gils    map[uint32]Range // where processes have their GIL
+}
+
+// offcpuSpec is what is loaded, fitted to the unwinder's records.
+func offcpuSpec(unwinder *tracer.ProbeContext) (*ebpf.CollectionSpec, error) {
+	spec, err := bpf.LoadOffcpu()
+	if err != nil {
+		return nil, err
+	}
+	if err := newRecords(spec.Maps[bpf.OffcpuMapOffcpuRecords], unwinder); err != nil {
+		return nil, err
+	}
+	for name, at := range map[string]uint32{bpf.OffcpuVarAtValue: atValue, bpf.OffcpuVarAtSlept: atSlept} {
+		if err := spec.Variables[name].Set(at); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	return spec, nil
+}
+
+// Range is a stretch of a process's addresses.
+type Range struct{ Begin, End uint64 }
+
+func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContext) error {
+	origin, err := origins.Register(&samples.TypeMetadata{SampleType: sleptType, SampleUnit: "nanoseconds", ReportValues: true})
+	if err != nil {
+		return err
+	}
+	if err := loadObjects(func() (*ebpf.CollectionSpec, error) { return offcpuSpec(unwinder) }, &o.objects, o.shared); err != nil {
+		return fmt.Errorf("load the programs of sleeps: %w", err)
+	}
+	// Until a process is watched nothing comes of it, and a kernel that lacks it is asked no more.
+	comes, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_exit_tp", Program: o.objects.OffcpuComes})
+	if errors.Is(err, os.ErrNotExist) {
+		return errors.New("this kernel has no tracepoint sched_exit_tp")
+	}
+	if err != nil {
+		return fmt.Errorf("attach to sched_exit_tp: %w", err)
+	}
+	o.links = append(o.links, comes)
+	if err := o.chain.load(unwinder, origin, o.objects.OffcpuRecords, o.objects.OffcpuStop); err != nil {
+		return fmt.Errorf("load the unwinder for sleeps: %w", err)
+	}
+	for at, program := range []*ebpf.Program{o.chain.entry, o.chain.stop} {
+		if err := o.objects.OffcpuUnwinder.Put(uint32(at), program); err != nil {
+			return fmt.Errorf("link the unwinder behind sleeps: %w", err)
+		}
+	}
+	o.watched = map[uint32]bool{}
+	if err := o.setPeriod(minPeriod); err != nil {
+		return err
+	}
+	leaves, err := link.AttachTracing(link.TracingOptions{Program: o.objects.OffcpuLeaves})
+	if err != nil {
+		return fmt.Errorf("attach to sched_switch: %w", err)
+	}
+	o.links = append(o.links, leaves)
+	return nil
+}
+
+func (o *offcpu) watch(want map[uint32]bool) error {
+	if o.why != nil {
+		return nil //nolint:nilerr // said where it failed; there is nothing to watch with
+	}
+	for pid := range o.watched {
+		if want[pid] {
+			continue
+		}
+		delete(o.watched, pid)
+		if err := o.objects.OffcpuProcesses.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("stop sampling the sleeps of process %d: %w", pid, err)
+		}
+	}
+	for pid := range want {
+		if o.watched[pid] {
+			continue
+		}
+		v := bpf.OffcpuOffcpuProcess{Runtime: o.gils[pid].Begin, RuntimeEnd: o.gils[pid].End}
+		if err := o.objects.OffcpuProcesses.Put(pid, v); err != nil {
+			return fmt.Errorf("sample the sleeps of process %d: %w", pid, err)
+		}
+		o.watched[pid] = true
+	}
+	return nil
+}
+
+func (o *offcpu) setPeriod(p time.Duration) error {
+	if err := o.objects.OffcpuPeriod.Put(uint32(0), uint64(p)); err != nil {
+		return fmt.Errorf("set the period of sleeps: %w", err)
+	}
+	o.period = p
+	return nil
+}
+
+func (o *offcpu) count(what bpf.OffcpuOffcpuCount) uint64 {
+	return sumPerCPU(o.objects.OffcpuCounts, uint32(what))
+}
+
+func (o *offcpu) counts() (entered, failed uint64) {
+	failed = o.count(bpf.OffcpuOffcpuCountOFFCPU_NOT_ENTERED)
+	return o.count(bpf.OffcpuOffcpuCountOFFCPU_SAMPLES) - failed, failed
+}
+
+// forgotten is how many sleeps there was no memory for.
+func (o *offcpu) forgotten() uint64 { return o.count(bpf.OffcpuOffcpuCountOFFCPU_NO_STORAGE) }
+
+// ran is measured by the programs themselves.
+func (o *offcpu) ran() float64 {
+	var perCPU []bpf.OffcpuOffcpuCost
+	if o.objects.OffcpuCosts == nil || o.objects.OffcpuCosts.Lookup(uint32(0), &perCPU) != nil {
+		return 0
+	}
+	var seconds float64
+	for _, c := range perCPU {
+		seconds += float64(c.UnwindingNs) / 1e9
+		if c.Timed > 0 {
+			seconds += float64(c.Runs) / float64(c.Timed) * float64(c.Ns) / 1e9
+		}
+	}
+	return seconds
+}
+
+// sums are all sleeps by kind, sampled or not.
+func (o *offcpu) sums() map[SleepKind]Sleeps {
+	sums := map[SleepKind]Sleeps{}
+	for kind := range sleepKinds {
+		var perCPU []bpf.OffcpuOffcpuSum
+		if o.objects.OffcpuSums == nil || o.objects.OffcpuSums.Lookup(kind, &perCPU) != nil {
+			continue
+		}
+		var s Sleeps
+		for _, c := range perCPU {
+			s.Count += int64(c.Sleeps)
+			s.Seconds += float64(c.Ns) / 1e9
+		}
+		sums[kind] = s
+	}
+	return sums
+}
+
+func (o *offcpu) close() error {
+	var errs []error
+	for _, l := range o.links {
+		errs = append(errs, l.Close())
+	}
+	o.links = nil
+	errs = append(errs, o.chain.close())
+	if o.objects.OffcpuComes != nil {
+		errs = append(errs, o.objects.Close())
+	}
+	o.chain, o.objects = chain{}, bpf.OffcpuObjects{}
+	return errors.Join(errs...)
+}
+
+const (
+	kindShift = 56
+	minPeriod = time.Second / DefaultHz
+	maxPeriod = 1024 * minPeriod // 10 s
+)
+
+// slept takes apart what came with a stack: in what the thread slept, for how long, and how long a time the stack stands for.
+func slept(value int64, transaction [8]byte, ktime int64) (kind SleepKind, length, stands int64) {
+	kind = SleepKind(uint64(value) >> kindShift)
+	stands = value & (1<<kindShift - 1)
+	length = int64(binary.NativeEndian.Uint64(transaction[:]))
+	if length <= 0 || length > ktime { // the unwinder has put something of its own there
+		length = stands
+	}
+	return kind, length, stands
+}
