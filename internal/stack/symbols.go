@@ -90,33 +90,56 @@ func (s *symbols) read(pid uint32, o object) *symbolTable {
 	if len(o.buildID) > 2 {
 		debug := "/usr/lib/debug/.build-id/" + o.buildID[:2] + "/" + o.buildID[2:] + ".debug"
 		for _, path := range []string{root + debug, debug} {
-			if table := s.readFrom(func() (io.ReaderAt, io.Closer, error) { return s.openPath(path) }); table != nil {
+			if table, _ := s.readFrom(func() (io.ReaderAt, io.Closer, error) { return s.openPath(path) }); table != nil {
 				return table
 			}
 		}
 	}
-	if table := s.readFrom(o.open); table != nil {
-		return table
+	table, link := s.readFrom(o.open)
+	if table == nil && link.name == "" {
+		// The process that first mapped the object is gone; this one has it too.
+		table, link = s.readFrom(func() (io.ReaderAt, io.Closer, error) {
+			if o.path == "" {
+				return nil, nil, errors.New("no path")
+			}
+			return s.openPath(root + o.path)
+		})
 	}
-	// The process that first mapped the object is gone; this one has it too.
-	return s.readFrom(func() (io.ReaderAt, io.Closer, error) {
-		if o.path == "" {
-			return nil, nil, errors.New("no path")
+	for _, path := range link.places(root, o.path) {
+		if linked := s.readLinked(path, link); linked != nil {
+			return linked
 		}
-		return s.openPath(root + o.path)
-	})
+	}
+	return table
 }
 
-func (s *symbols) readFrom(open func() (io.ReaderAt, io.Closer, error)) *symbolTable {
+func (s *symbols) readFrom(open func() (io.ReaderAt, io.Closer, error)) (*symbolTable, debugLink) {
 	if open == nil {
-		return nil
+		return nil, debugLink{}
 	}
 	r, closer, err := open()
+	if err != nil {
+		return nil, debugLink{}
+	}
+	defer closer.Close()
+	table, link, err := readSymbols(r)
+	if err != nil {
+		return nil, link
+	}
+	return table, link
+}
+
+// readLinked reads a file that a stripped object names, if it is that file.
+func (s *symbols) readLinked(path string, link debugLink) *symbolTable {
+	r, closer, err := s.openPath(path)
 	if err != nil {
 		return nil
 	}
 	defer closer.Close()
-	table, err := readSymbols(r)
+	if !link.matches(r) {
+		return nil
+	}
+	table, _, err := readSymbols(r)
 	if err != nil {
 		return nil
 	}

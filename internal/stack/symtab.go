@@ -32,22 +32,30 @@ type symbolEntry struct {
 	static  bool   // from .symtab, which is complete
 }
 
-// readSymbols reads .symtab, or where the object is stripped .dynsym.
-func readSymbols(r io.ReaderAt) (*symbolTable, error) {
+// readSymbols reads .symtab, or where the object is stripped .dynsym and what was kept of the
+// rest within it. Of a stripped object it also says where a file with all symbols may be.
+func readSymbols(r io.ReaderAt) (*symbolTable, debugLink, error) {
 	file, err := elf.NewFile(r)
 	if err != nil {
-		return nil, err
+		return nil, debugLink{}, err
 	}
 	if file.Class != elf.ELFCLASS64 {
-		return nil, errors.New("not a 64-bit object")
+		return nil, debugLink{}, errors.New("not a 64-bit object")
 	}
-	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
-		table, err := readSection(file, kind)
-		if err == nil && len(table.entries) > 0 {
-			return table, nil
-		}
+	if table, err := readSection(file, elf.SHT_SYMTAB); err == nil && len(table.entries) > 0 {
+		return table, debugLink{}, nil
 	}
-	return nil, errNoSymbols
+	table := &symbolTable{}
+	if dynamic, err := readSection(file, elf.SHT_DYNSYM); err == nil {
+		table = dynamic
+	}
+	if more, err := miniDebug(file); err == nil {
+		table.merge(more)
+	}
+	if len(table.entries) == 0 {
+		return nil, linkOf(file), errNoSymbols
+	}
+	return table, linkOf(file), nil
 }
 
 func readSection(file *elf.File, kind elf.SectionType) (*symbolTable, error) {
@@ -67,11 +75,12 @@ func readSection(file *elf.File, kind elf.SectionType) (*symbolTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &symbolTable{entries: functions(raw, file.ByteOrder, kind == elf.SHT_SYMTAB), names: names}, nil
+	table := &symbolTable{entries: functions(raw, file.ByteOrder, kind == elf.SHT_SYMTAB), names: names}
+	table.order()
+	return table, nil
 }
 
-// functions keeps the functions that are defined in the object: of several names for one
-// address the one with the largest size.
+// functions keeps the functions that are defined in the object.
 func functions(raw []byte, order binary.ByteOrder, static bool) []symbolEntry {
 	var entries []symbolEntry
 	for ; len(raw) >= elf.Sym64Size; raw = raw[elf.Sym64Size:] {
@@ -83,10 +92,7 @@ func functions(raw []byte, order binary.ByteOrder, static bool) []symbolEntry {
 		}
 		entries = append(entries, symbolEntry{address: address, size: order.Uint64(raw[16:]), name: order.Uint32(raw), static: static})
 	}
-	slices.SortStableFunc(entries, func(a, b symbolEntry) int {
-		return cmp.Or(cmp.Compare(a.address, b.address), cmp.Compare(b.size, a.size))
-	})
-	return slices.Clip(slices.CompactFunc(entries, func(a, b symbolEntry) bool { return a.address == b.address }))
+	return entries
 }
 
 // find returns the demangled name of the function that covers address, "" if none is known

@@ -52,6 +52,8 @@ func TestFind(t *testing.T) {
 	}
 	static := symbolTable{functions(raw, binary.LittleEndian, true), names}
 	stripped := symbolTable{functions(raw, binary.LittleEndian, false), names}
+	static.order()
+	stripped.order()
 	for _, test := range tests {
 		if got := static.find(test.address); got != test.static {
 			t.Errorf("%#x is %q, want %q", test.address, got, test.static)
@@ -89,7 +91,7 @@ func TestReadSymbols(t *testing.T) {
 	symbols := symbol(symbol(nil, 0, 0, 0, 0, 0), 1, 2, 1, 0x1000, 0)
 	names := []byte("\x00alpha\x00")
 	for kind, inside := range map[elf.SectionType]string{elf.SHT_SYMTAB: "alpha", elf.SHT_DYNSYM: ""} {
-		table, err := readSymbols(bytes.NewReader(elfObject(t, kind, symbols, names)))
+		table, _, err := readSymbols(bytes.NewReader(elfObject(t, kind, symbols, names)))
 		if err != nil {
 			t.Fatalf("%v: %v", kind, err)
 		}
@@ -97,14 +99,14 @@ func TestReadSymbols(t *testing.T) {
 			t.Errorf("%v: at its address %q, inside %q; want alpha, %q", kind, at, in, inside)
 		}
 	}
-	if _, err := readSymbols(bytes.NewReader(elfObject(t, elf.SHT_NOTE, symbols, names))); !errors.Is(err, errNoSymbols) {
+	if _, _, err := readSymbols(bytes.NewReader(elfObject(t, elf.SHT_NOTE, symbols, names))); !errors.Is(err, errNoSymbols) {
 		t.Errorf("an object without symbols gives %v", err)
 	}
 }
 
 func TestReadSymbolsRefusesNonsense(t *testing.T) {
 	for _, text := range []string{"", "#!/bin/sh\n", "\x7fELF\x02\x01\x01" + strings.Repeat("\xff", 200)} {
-		if _, err := readSymbols(strings.NewReader(text)); err == nil {
+		if _, _, err := readSymbols(strings.NewReader(text)); err == nil {
 			t.Errorf("%.10q was read as an object", text)
 		}
 	}
