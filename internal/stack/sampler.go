@@ -48,12 +48,14 @@ type Options struct {
 
 // Sampler samples the CPU stacks of watched processes.
 type Sampler struct {
-	opts    Options
-	period  int64 // nanoseconds one sample stands for
-	samples chan Sample
-	symbols *symbols
-	frames  *translator                     // used by handle's goroutine only
-	current atomic.Pointer[libpf.EbpfTrace] // being handled by the unwinder, see ReportTraceEvent
+	opts   Options
+	period int64 // nanoseconds one sample stands for
+
+	ringStacks int // full stacks of a CPU that the ring buffer has room for
+	samples    chan Sample
+	symbols    *symbols
+	frames     *translator                     // used by handle's goroutine only
+	current    atomic.Pointer[libpf.EbpfTrace] // being handled by the unwinder, see ReportTraceEvent
 
 	life    sync.Mutex // held by Start and Close from begin to end
 	started bool
@@ -86,8 +88,11 @@ func NewSampler(opts Options) *Sampler {
 	}
 	symbols := newSymbols(openPath)
 	return &Sampler{
-		opts:    opts,
-		period:  int64(time.Second) / int64(opts.Hz),
+		opts:   opts,
+		period: int64(time.Second) / int64(opts.Hz),
+
+		ringStacks: (opts.Hz + 1) / 2, // half a second's: it is read four times a second
+
 		samples: make(chan Sample, queueLength),
 		symbols: symbols,
 		frames:  newTranslator(symbols, opts.Lines),
@@ -136,7 +141,7 @@ func (s *Sampler) load(ctx context.Context) error {
 		ExecutableReporter:     objectReporter{s.symbols},
 		Intervals:              times.New(5*time.Second, 5*time.Second, time.Minute),
 		InterpretersConfig:     interpreterconfig.AllInterpreters(),
-		SamplesPerSecond:       (s.opts.Hz + 1) / 2, // sizes the ring buffer: half a second of full stacks, which is read four times a second
+		SamplesPerSecond:       s.ringStacks, // sizes the ring buffer
 		FilterIdleFrames:       true,
 		KernelVersionCheck:     true,
 		ProbabilisticInterval:  time.Minute,

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/stack"
 )
 
 // aside is what a share may be off beside the chance of sampling: the framework's own code runs in each request,
@@ -32,6 +33,11 @@ func TestProfilesShort(t *testing.T) {
 	t.Logf("%d requests, %d failed; outside of requests: %s; losses %v", f.Sent, f.Failed, words, f.Lost)
 	if f.Failed > 0 {
 		t.Errorf("%d of %d requests failed", f.Failed, f.Sent)
+	}
+	for _, l := range f.Lost {
+		if l.Source == "stacks" && l.Reason != stack.LostTruncated {
+			t.Errorf("lost: %s %d", l.Reason, l.Count)
+		}
 	}
 	if outside > 0.15 {
 		t.Errorf("%.0f %% of the samples are of no request, the application's own task takes 5", 100*outside)
