@@ -27,6 +27,7 @@ type label struct {
 	live     *live  // it has a name at last when its head is known
 	node     *node  // the context that ran for no request, which may turn out to be one's
 	word     string // while live is nil
+	queued   bool   // the connection had brought another request since
 }
 
 // labels are ascending by time.
@@ -87,6 +88,8 @@ func (t *Tracker) onSample(e *event.Event) {
 	l.live, l.node = t.charged(th, e)
 	if l.live == nil {
 		l.word = t.word(th, e, l.node)
+	} else {
+		l.queued = len(l.live.conn.queue) > 0
 	}
 	t.labels.add(l)
 }

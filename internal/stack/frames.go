@@ -82,8 +82,11 @@ func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
 	if t.lines {
 		frame.Line = int(f.SourceLine)
 	}
-	if frame.Kind == Kernel {
+	switch frame.Kind {
+	case Kernel:
 		frame.Function = readable(frame.Function)
+	case jvm:
+		frame.Function = javaName(frame.Function)
 	}
 	if !f.Mapping.Valid() {
 		if frame.Function == "" {

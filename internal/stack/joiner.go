@@ -9,8 +9,8 @@ import (
 // for what it knows.
 const OutsideRequests = "(outside requests)"
 
-// Collecting is the endpoint of samples outside of requests whose frames show the garbage collector of CPython. A
-// request that sets it off is charged for it.
+// Collecting is the endpoint of samples outside of requests whose frames show a garbage collector. A request that
+// sets CPython's off is charged for it.
 const Collecting = "(gc)"
 
 const (
@@ -21,10 +21,10 @@ const (
 	maxHeld = 8192
 )
 
-// Labeler knows which endpoint a thread served at an instant on CLOCK_MONOTONIC, or says in a word in brackets what
+// Labeler knows which endpoint a sample's thread served when it was taken, or says in a word in brackets what
 // else it did; "" if that is not known.
 type Labeler interface {
-	EndpointAt(pid, tid uint32, t int64) string
+	EndpointOf(s *Sample) string
 }
 
 // Joiner gives samples their endpoints. It holds each sample until the labeler can know, by
@@ -82,7 +82,7 @@ func (j *Joiner) release() {
 		clear(j.held[n:])
 		j.held, j.head = j.held[:n], 0
 	}
-	endpoint := j.labeler.EndpointAt(s.PID, s.TID, s.Time)
+	endpoint := j.labeler.EndpointOf(&s)
 	switch outside := endpoint == "" || endpoint[0] == '('; {
 	case outside && slices.ContainsFunc(s.Frames, collects):
 		endpoint = Collecting

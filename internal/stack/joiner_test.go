@@ -10,7 +10,7 @@ import (
 // recorded is a labeler that remembers when it was asked, by the joiner's clock.
 type recorded struct{ endpoints map[int64]string }
 
-func (r recorded) EndpointAt(pid, tid uint32, t int64) string { return r.endpoints[t] }
+func (r recorded) EndpointOf(s *Sample) string { return r.endpoints[s.Time] }
 
 func TestJoiner(t *testing.T) {
 	const ms = int64(time.Millisecond)

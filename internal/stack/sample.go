@@ -51,6 +51,9 @@ const (
 	Kernel = "kernel"
 )
 
+// CutOff is the outermost frame of a stack that was not unwound to the thread's start.
+const CutOff = "[not unwound further]"
+
 // Frame is one function of a stack. It is comparable: equal frames are one node of a graph.
 type Frame struct {
 	Function string // demangled; "libfoo.so+0x1a2b" where no symbol covers the address

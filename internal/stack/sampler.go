@@ -281,6 +281,9 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 	if !s.opts.KeepPlumbing {
 		frames = Fold(frames)
 	}
+	if truncated { // whose outermost frame it is, is not known
+		frames = append(frames, Frame{Function: CutOff})
+	}
 	sample := Sample{
 		PID: pid, TID: uint32(meta.TID),
 		Time:  s.current.Load().KTime, // meta has only its translation to wall time

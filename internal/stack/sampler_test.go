@@ -63,7 +63,7 @@ func TestTracesBecomeSamples(t *testing.T) {
 	got := <-s.Samples()
 	want := "{PID:7 TID:9 Time:123456789 Value:10000000 Kind:cpu Sleep: Slept:0 Frames:[" +
 		"{Function:finish_task_switch File: Start:0 Line:0 Kind:kernel} {Function:search File:/app/api.py Start:10 Line:0 Kind:python} " +
-		"{Function:[unknown native] File: Start:0 Line:0 Kind:native} {Function:main File:/app/api.py Start:3 Line:0 Kind:python}] Truncated:true}"
+		"{Function:[unknown native] File: Start:0 Line:0 Kind:native} {Function:main File:/app/api.py Start:3 Line:0 Kind:python} {Function:[not unwound further] File: Start:0 Line:0 Kind:}] Truncated:true}"
 	if fmt.Sprintf("%+v", got) != want {
 		t.Errorf("sample\n%+v, want\n%s", got, want)
 	}

@@ -130,7 +130,7 @@ func processFindings(k *kernel.Kernel, p target.Process) []Finding {
 	py, err := target.InspectPython(p.PID)
 	if errors.Is(err, target.ErrNotPython) {
 		_ = k.Watch(p.PID, nil) // its hooks are reported by hookFindings
-		return []Finding{{name, Degraded, p.Name + " is not CPython", "requests and calls are seen; links between them are not", false}}
+		return otherFindings(name, p.Name, target.InspectRuntime(p.PID))
 	}
 	if err != nil {
 		return []Finding{{name, Degraded, err.Error(), "requests and calls are seen; links between them are not", false}}

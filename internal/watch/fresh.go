@@ -99,6 +99,7 @@ func (w *Watcher) outgrown(p target.Process) bool {
 // forget drops what is remembered of a process that has ended. Called under mu.
 func (w *Watcher) forget(pid uint32) {
 	delete(w.pythons, pid)
+	delete(w.runtimes, pid)
 	delete(w.settled, pid)
 	delete(w.fresh.told, pid)
 }

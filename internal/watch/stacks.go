@@ -30,7 +30,7 @@ func (w *Watcher) startStacks() {
 		stack.Alloc:  stack.NewTally(stack.Alloc, 0, w.begin.wall),
 	}
 	w.idle = map[string]stack.Sleeps{}
-	w.joiner = stack.NewJoiner(w.tracker, stack.DefaultHold, w.joined)
+	w.joiner = stack.NewJoiner(labeler{w}, stack.DefaultHold, w.joined)
 	w.culprits = stack.NewCulprits(stack.DefaultHold)
 }
 

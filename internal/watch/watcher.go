@@ -67,7 +67,8 @@ type Watcher struct {
 	full     uint64 // events that had found no room by then
 	router   *target.Router
 	pythons  map[uint32]*target.Python
-	settled  map[uint32]struct{} // of them, those that were inspected while they served
+	runtimes map[uint32]target.Runtime // of those that are not CPython
+	settled  map[uint32]struct{}       // of them, those that were inspected while they served
 	fresh    fresh
 	total    *collect.Collector
 	recent   [2]*collect.Collector // two overlapping stretches of the last minute
@@ -110,7 +111,7 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	found.Changed() // from here on
 	w := &Watcher{
 		opts: opts, log: opts.Log, target: found, service: opts.Service, host: describeHost(),
-		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{}, settled: map[uint32]struct{}{}, fresh: newFresh(), tls: map[int]tlsLook{},
+		poller: backend.NewPoller(opts.Credentials), pythons: map[uint32]*target.Python{}, runtimes: map[uint32]target.Runtime{}, settled: map[uint32]struct{}{}, fresh: newFresh(), tls: map[int]tlsLook{},
 		windows: map[*window]bool{}, router: target.LearnRouter(), notes: alwaysMissing(),
 	}
 	if w.service == "" {
@@ -153,9 +154,13 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 
 func (w *Watcher) attach(p target.Process) {
 	py, err := target.InspectPython(p.PID)
+	var other target.Runtime
 	switch {
 	case errors.Is(err, target.ErrNotPython):
-		w.note("calls, pool waits and on_cpu of requests that change their thread or share it", fmt.Sprintf("process %d (%s) is not CPython: a request is followed on the thread that reads it", p.PID, p.Name))
+		other = target.InspectRuntime(p.PID)
+		for _, m := range missingOf(other) {
+			w.note(m.What, fmt.Sprintf("process %d (%s) is %s: %s", p.PID, p.Name, other, m.Why))
+		}
 	case err != nil:
 		w.note("links between requests and calls, pool waits, on_cpu", fmt.Sprintf("process %d: %v", p.PID, err))
 		py = nil
@@ -166,6 +171,7 @@ func (w *Watcher) attach(p target.Process) {
 	}
 	w.mu.Lock()
 	w.pythons[uint32(p.PID)] = py
+	w.runtimes[uint32(p.PID)] = other
 	w.mu.Unlock()
 	w.tellGIL(w.sampler.Load(), p.PID, py)
 	if err := w.kernel.Watch(p.PID, py); err != nil {
@@ -278,7 +284,7 @@ func (w *Watcher) describe() recording.Target {
 		}
 	}
 	if t.Runtime == "" {
-		t.Runtime = "not CPython"
+		t.Runtime = w.otherRuntimes(t.PIDs)
 	}
 	return t
 }
