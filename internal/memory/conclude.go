@@ -53,7 +53,8 @@ func lastChange(m *recording.Memory) (last float64) {
 	return last
 }
 
-// taker names the function, with the endpoint, that took most memory of those that can be named.
+// taker names the function, with the endpoint, that touched most new memory of those that can be
+// named. That is who made the process grow; what it took may since be another's who keeps it.
 func taker(spots []recording.Hotspot) string {
 	type place struct{ function, endpoint string }
 	sums := map[place]int64{}
@@ -70,7 +71,7 @@ func taker(spots []recording.Hotspot) string {
 	if sums[most] == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; most new memory, %s, was touched by %s in %s", recording.Bytes(float64(sums[most])), most.function, most.endpoint)
+	return fmt.Sprintf("; most new memory, %s, was first touched by %s in %s, which need not be what keeps it", recording.Bytes(float64(sums[most])), most.function, most.endpoint)
 }
 
 // reached says when the nearest limit would be reached.

@@ -200,7 +200,7 @@ func TestConclude(t *testing.T) {
 		{Function: "keep (app.py)", Endpoint: "GET /", Bytes: 7e6}, {Function: "keep (app.py)", Endpoint: "GET /", Bytes: 5e6},
 	}
 	Conclude(&m, nil)
-	if !strings.Contains(m.Reason, "most new memory, 12.0 MB, was touched by keep (app.py) in GET /") {
+	if !strings.Contains(m.Reason, "most new memory, 12.0 MB, was first touched by keep (app.py) in GET /") {
 		t.Errorf("reason: %s", m.Reason)
 	}
 	if m.Verdict != LeakSuspected || m.Processes[0].Verdict != LeakSuspected || m.Processes[1].Verdict != Stable {

@@ -24,7 +24,7 @@ func (b *builder) memory() Section {
 	if len(m.Hotspots) == 0 {
 		s.text("Memory hot spots by stack: not measured (" + hotspotsWhy(b.whole) + ").")
 	} else {
-		t := &Table{Caption: "What took memory", Columns: columns("Function,Endpoint,Stack (innermost last)", "Bytes")}
+		t := &Table{Caption: "Where new memory was first touched", Note: "What makes the process grow is not always what keeps memory: what is freed goes to the next who asks.", Columns: columns("Function,Endpoint,Stack (innermost last)", "Bytes")}
 		for _, h := range m.Hotspots[:min(10, len(m.Hotspots))] {
 			t.row(plain(or(h.Function), h.Endpoint, strings.Join(h.Stack[max(0, len(h.Stack)-4):], " → "), recording.Bytes(float64(h.Bytes)))...)
 		}

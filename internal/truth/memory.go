@@ -157,7 +157,7 @@ func (r *Results) memory(p *page) {
 	p.line("A FastAPI application on uvicorn, %d requests a second at random instants. Growth is what the agent says it grew by for 1,000", memoryRate)
 	p.line("requests after the warm-up, with its 95 %% interval; `after` is how long the load had run when the verdict was first what it stayed.")
 	p.line("")
-	p.table("the application", "requests", "keeps of 1,000 requests", "growth by 1,000 requests", "verdict", "after", "function")
+	p.table("the application", "requests", "keeps of 1,000 requests", "growth by 1,000 requests", "verdict", "after", "first touched by")
 	for _, m := range r.Memory {
 		growth, function := "–", m.Function
 		if g := m.Growth; g != nil {

@@ -199,7 +199,7 @@ func why(r *recording.Recording, what, otherwise string) string {
 const drawn = 10
 
 func (p *picture) hotspots(r *recording.Recording) {
-	p.section("What took memory, by stack and endpoint")
+	p.section("Where new memory was first touched, by stack and endpoint")
 	spots := r.Memory.Hotspots
 	if len(spots) == 0 {
 		p.text("note", 14, 0, "not measured: "+why(r, Hotspots, "the recording holds no allocation stacks"))
