@@ -52,6 +52,7 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, outputs []
 			Neo4jUsername: c.String("neo4j-user"), Neo4jPassword: c.String("neo4j-password"),
 		},
 	}
+	o.Census = c.Command.Name == "memory"
 	if o.Selector, err = target.ParseSelector(c.String("target")); err != nil {
 		return o, nil, command.Wrong("--target: %w", err)
 	}

@@ -85,8 +85,11 @@ func memorySummary(out io.Writer, r *recording.Recording) {
 	for _, l := range m.Limits {
 		fmt.Fprintf(out, "%s of the limit of %s (%s)\n", recording.Share(l.Share), size(l.Bytes), l.Basis)
 	}
+	for _, c := range m.Containers[:min(10, len(m.Containers))] {
+		fmt.Fprintf(out, "%10s  entries more: %s %s of process %d\n", "+"+recording.Number(c.After-c.Before), c.Type, c.Name, c.PID)
+	}
 	for _, h := range m.Hotspots[:min(10, len(m.Hotspots))] {
-		fmt.Fprintf(out, "%10s  %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)
+		fmt.Fprintf(out, "%10s  first touched: %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)
 	}
 	for _, n := range memoryfile.NewReport(r).NotMeasured {
 		fmt.Fprintf(out, "not measured: %s: %s\n", n.What, n.Why)

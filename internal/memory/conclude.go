@@ -32,7 +32,7 @@ func Conclude(m *recording.Memory, timeline []recording.Tick) {
 		m.Reason += fmt.Sprintf("; processes of the target began or ended until %s after the begin, so all of them together are judged from then on, and each by itself", clock(changed))
 	}
 	if m.Verdict == LeakSuspected || m.Verdict == Growing {
-		m.Reason += taker(m.Hotspots) + reached(m, m.GrowthBytesPerSecond.Estimate)
+		m.Reason += keeperOf(m.Containers) + taker(m.Hotspots) + reached(m, m.GrowthBytesPerSecond.Estimate)
 	}
 }
 
@@ -51,6 +51,19 @@ func lastChange(m *recording.Memory) (last float64) {
 		}
 	}
 	return last
+}
+
+// keeperOf names the container that grew most.
+func keeperOf(list []recording.Container) string {
+	if len(list) == 0 {
+		return ""
+	}
+	c := list[0]
+	name := c.Name
+	if name == "" {
+		name = "that no module's variable refers to"
+	}
+	return fmt.Sprintf("; of Python's containers the %s %s grew most, from %s to %s entries", c.Type, name, recording.Number(c.Before), recording.Number(c.After))
 }
 
 // taker names the function, with the endpoint, that touched most new memory of those that can be

@@ -111,7 +111,7 @@ func ar1(r *rand.Rand, rho float64) func() float64 {
 
 // With 95 % intervals 2.5 % of the series without a leak may be called one.
 func TestFalseLeaksAreRare(t *testing.T) {
-	const seeds = 1000
+	const seeds = 500
 	for _, n := range []int{30, 60, 120, 600} {
 		for k, noise := range noises {
 			leaks, covered, judged := 0, 0, 0

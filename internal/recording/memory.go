@@ -8,6 +8,7 @@ type Memory struct {
 	Composition *MemoryParts  `json:"composition,omitempty"` // of all processes at the last look; nil: not measured
 	Limits      []MemoryLimit `json:"limits,omitempty"`
 	Hotspots    []Hotspot     `json:"hotspots"`
+	Containers  []Container   `json:"containers,omitempty"` // of Python, that hold more than they did; the largest growth first
 }
 
 // MemoryTick is one reading.
@@ -90,4 +91,13 @@ type Hotspot struct {
 	Bytes    int64    `json:"bytes"`
 	Endpoint string   `json:"endpoint"`
 	Samples  int64    `json:"samples,omitempty"`
+}
+
+// Container is a list, dictionary, set or deque of a Python process that holds more than it did.
+type Container struct {
+	PID    int    `json:"pid"`
+	Type   string `json:"type"`
+	Name   string `json:"name"`   // the variable of a module that refers to it, "app.cache"; "": none does
+	Before int64  `json:"before"` // entries at the first count, 0 where it held fewer than 100
+	After  int64  `json:"after"`  // at the last
 }

@@ -20,6 +20,7 @@ func (m *Memory) add(p *Memory, shift float64) {
 		o.Peak, o.Share = max(o.Peak, l.Peak), max(o.Share, l.Share)
 	}
 	m.Hotspots = append(m.Hotspots, p.Hotspots...)
+	m.Containers = append(m.Containers, p.Containers...)
 }
 
 func shifted(ticks []MemoryTick, by float64) []MemoryTick {

@@ -26,6 +26,7 @@ type AgentSettings struct {
 	Events    string           `json:"events"`     // where all that the agent is told is kept; "": nowhere
 	Recording string           `json:"recording"`  // where the recording goes at the end
 	NoMetrics bool             `json:"no_metrics"` // without what /metrics shows
+	Census    bool             `json:"census"`     // as agent memory does
 }
 
 // command and reply are the lines on the agent's stdin and stdout.

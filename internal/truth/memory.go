@@ -1,10 +1,12 @@
 package truth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,19 +18,19 @@ import (
 
 // memoryWay is a way in which an application treats memory, and what must be said of it.
 type memoryWay struct {
-	name     string
-	path     string
-	settings Settings
-	kept     float64 // bytes by 1,000 requests, on and on
-	verdict  string
-	function string // that keeps them
+	name      string
+	path      string
+	settings  Settings
+	kept      float64 // bytes by 1,000 requests, on and on
+	verdict   string
+	container string // that keeps them
 }
 
 // memoryWays at memoryRate: the cache is full after a third of the time.
 var memoryWays = []memoryWay{
-	{name: "keeps 1,000 bytes of each request", path: "/leak", kept: 1e6, verdict: memory.LeakSuspected, function: "remember"},
-	{name: "the same on two workers", path: "/leak", settings: Settings{Workers: 2}, kept: 1e6, verdict: memory.LeakSuspected, function: "remember"},
-	{name: "fills a cache of 3,000 such entries and stops", path: "/cache", verdict: memory.Stable},
+	{name: "keeps 1,000 bytes of each request", path: "/leak", kept: 1e6, verdict: memory.LeakSuspected, container: "memory.kept"},
+	{name: "the same on two workers", path: "/leak", settings: Settings{Workers: 2}, kept: 1e6, verdict: memory.LeakSuspected, container: "memory.kept"},
+	{name: "fills a cache of 3,000 such entries and stops", path: "/cache", verdict: memory.Stable, container: "memory.cache"},
 	{name: "keeps nothing", path: "/plain", verdict: memory.Stable},
 }
 
@@ -39,17 +41,19 @@ type MemoryRow struct {
 	Way      string              `json:"way"`
 	Requests int                 `json:"requests"`
 	Seconds  float64             `json:"seconds"`
-	Kept     float64             `json:"kept"`     // bytes by 1,000 requests, by the application
-	Growth   *recording.Estimate `json:"growth"`   // bytes by 1,000 requests, by the agent
-	Wanted   string              `json:"wanted"`   // verdict
-	Verdict  string              `json:"verdict"`  // of the agent
-	Reason   string              `json:"reason"`   // the agent's
-	After    float64             `json:"after"`    // seconds of load after which the verdict was that and stayed it
-	Ever     []string            `json:"ever"`     // verdicts on the way, one each 10 s
-	Function string              `json:"function"` // of the largest hot spot; "": none is known
-	Why      string              `json:"why"`      // there is none
-	Peak     uint64              `json:"peak"`     // RSS, bytes
-	PSS      uint64              `json:"pss"`      // at the end
+	Kept     float64             `json:"kept"`    // bytes by 1,000 requests, by the application
+	Growth   *recording.Estimate `json:"growth"`  // bytes by 1,000 requests, by the agent
+	Wanted   string              `json:"wanted"`  // verdict
+	Verdict  string              `json:"verdict"` // of the agent
+	Reason   string              `json:"reason"`  // the agent's
+	After    float64             `json:"after"`   // seconds of load after which the verdict was that and stayed it
+	Ever     []string            `json:"ever"`    // verdicts on the way, one each 10 s
+	Keeper   string              `json:"keeper"`  // the container that grew most; "": none, or none is known
+	Keeps    string              `json:"keeps"`   // what should be named
+	Toucher  string              `json:"toucher"` // the function that first touched most new memory
+	Why      string              `json:"why"`     // there is neither
+	Peak     uint64              `json:"peak"`    // RSS, bytes
+	PSS      uint64              `json:"pss"`     // at the end
 }
 
 // MeasureMemory runs all ways at the same time for so long, each with an agent of its own. keep,
@@ -82,7 +86,7 @@ func runMemory(ctx context.Context, dir string, way memoryWay, d time.Duration, 
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Full, Budget: .1, CPUHz: 97})
+	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Full, Budget: .1, CPUHz: 97, Census: true})
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +110,7 @@ func memoryRow(way memoryWay, rec *recording.Recording, sent int, d time.Duratio
 	m := &rec.Memory
 	row := &MemoryRow{
 		Way: way.name, Requests: sent, Seconds: d.Seconds(), Kept: way.kept, Growth: m.GrowthPerThousand,
-		Wanted: way.verdict, Verdict: m.Verdict, Reason: m.Reason,
+		Wanted: way.verdict, Keeps: way.container, Verdict: m.Verdict, Reason: m.Reason,
 	}
 	for _, t := range m.Timeline {
 		row.Peak = max(row.Peak, t.RSS)
@@ -114,11 +118,14 @@ func memoryRow(way memoryWay, rec *recording.Recording, sent int, d time.Duratio
 	if m.Composition != nil {
 		row.PSS = m.Composition.PSS
 	}
+	if len(m.Containers) > 0 {
+		row.Keeper = m.Containers[0].Name
+	}
 	if len(m.Hotspots) > 0 {
-		row.Function = m.Hotspots[0].Function
+		row.Toucher = m.Hotspots[0].Function
 	}
 	for _, n := range rec.NotMeasured {
-		if n.What == "memory hot spots" {
+		if strings.Contains(n.What, "memory h") { // hot spots, held by containers
 			row.Why = n.Why
 		}
 	}
@@ -156,20 +163,22 @@ func (r *Results) memory(p *page) {
 	p.head("Leaks, caches and neither")
 	p.line("A FastAPI application on uvicorn, %d requests a second at random instants. Growth is what the agent says it grew by for 1,000", memoryRate)
 	p.line("requests after the warm-up, with its 95 %% interval; `after` is how long the load had run when the verdict was first what it stayed.")
+	p.line("Each request keeps one block and uses twenty of the same size for a moment, so that who touches new memory first is not who keeps it.")
 	p.line("")
-	p.table("the application", "requests", "keeps of 1,000 requests", "growth by 1,000 requests", "verdict", "after", "first touched by")
+	p.table("the application", "requests", "keeps of 1,000 requests", "growth by 1,000 requests", "verdict", "after", "container that grew most", "most new memory touched by")
 	for _, m := range r.Memory {
-		growth, function := "–", m.Function
+		growth := "–"
 		if g := m.Growth; g != nil {
 			growth = fmt.Sprintf("%.0f kB [%.0f, %.0f]", g.Estimate/1e3, g.Low/1e3, g.High/1e3)
 		}
-		if function == "" {
-			function = "not measured: " + m.Why
+		keeper := cmp.Or(m.Keeper, "none")
+		if m.Keeper != m.Keeps {
+			keeper = "**" + keeper + "** (should be: " + cmp.Or(m.Keeps, "none") + "; " + m.Why + ")"
 		}
 		verdict := m.Verdict
 		if m.Verdict != m.Wanted {
 			verdict = "**" + verdict + "** (should be: " + m.Wanted + ")"
 		}
-		p.line("| %s | %d | %.0f kB | %s | %s | %.0f s | %s |", m.Way, m.Requests, m.Kept/1e3, growth, verdict, m.After, function)
+		p.line("| %s | %d | %.0f kB | %s | %s | %.0f s | %s | %s |", m.Way, m.Requests, m.Kept/1e3, growth, verdict, m.After, keeper, cmp.Or(m.Toucher, "none"))
 	}
 }

@@ -76,6 +76,9 @@ func serve(config string, out *json.Encoder) error {
 	if err := <-running; err != nil {
 		return err
 	}
+	if set.Census { // that of the end is taken when Run ends
+		rec = w.Recording()
+	}
 	if err := errors.Join(w.FlushRequests(), flush()); err != nil {
 		return err
 	}
@@ -87,7 +90,7 @@ func serve(config string, out *json.Encoder) error {
 
 // options are those of the agent; flush writes the rest of what it is told. Files end with the process.
 func options(set *AgentSettings) (opts watch.Options, flush func() error, err error) {
-	opts = watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	opts = watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Census: set.Census, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	flush = func() error { return nil }
 	if opts.Selector, err = target.ParseSelector(set.Target); err != nil {
 		return opts, flush, err

@@ -40,6 +40,7 @@ func (w *Watcher) arena(pid int) uint64 {
 
 // lookAtMemory takes the last reading of a run, what memory consists of included.
 func (w *Watcher) lookAtMemory() {
+	w.countAgain()
 	w.lookAtLimit()
 	w.memory.LookSoon()
 	tick, err := w.memory.Sample(w.pids())
@@ -60,6 +61,7 @@ func (w *Watcher) addMemory(r *recording.Recording, begin moment) {
 	m.Hotspots = []recording.Hotspot{}
 	r.Memory = m
 	r.NotMeasured = append(r.NotMeasured, missing...)
+	w.census.add(r)
 }
 
 // addHotspots adds the stacks that took memory since the agent attached.

@@ -33,6 +33,7 @@ type Options struct {
 	Budget      float64          // of the target's CPU that the hooks may cost, 0.02 for 2 %
 	OpenAPI     bool             // ask the target for its route templates
 	CPUHz       int              // CPU samples a second, 0: none
+	Census      bool             // count what Python's containers hold, near the begin and at the end
 	MemoryLimit uint64           // what the target's memory is held against, in bytes; 0: none
 	Raw         bool             // keep the interpreter's own frames in stacks
 	Lines       bool             // tell the lines of functions apart in stacks
@@ -81,6 +82,7 @@ type Watcher struct {
 	culprits *stack.Culprits // nil: no stacks are sampled
 
 	slow      slowFacts
+	census    *censuses              // nil: none is taken
 	cgroup    *recording.MemoryLimit // nil: none is known
 	cgroupWhy error                  // why not
 	stackWhy  string                 // why there are no stacks; guarded by mu
@@ -236,6 +238,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return w.kernel.Read(ctx, w.push, w.release) })
 	g.Go(func() error { w.tick(ctx); return nil })
+	if w.opts.Census {
+		w.census = newCensuses()
+		g.Go(func() error { w.countSoon(ctx); return nil })
+	}
 	if w.sampler.Load() != nil {
 		g.Go(func() error { w.runStacks(ctx); return nil })
 	}

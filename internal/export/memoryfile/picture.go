@@ -54,6 +54,7 @@ func Draw(out io.Writer, r *recording.Recording, scenarios []*recording.Recordin
 	}
 	p.limits(r.Memory.Limits)
 	p.composition(r)
+	p.containers(r.Memory.Containers)
 	p.hotspots(r)
 	p.missing(r)
 	w := bufio.NewWriter(out)
@@ -65,7 +66,7 @@ func Draw(out io.Writer, r *recording.Recording, scenarios []*recording.Recordin
 
 // text writes a line, or several where it is too long, and moves below.
 func (p *picture) text(class string, size, indent float64, s string) {
-	for _, line := range wrap(s, int((inner-indent)/(size*.535))) {
+	for _, line := range wrap(s, int((inner-indent)/(size*.56))) {
 		p.f(`<text class="%s" x="%.0f" y="%.0f">%s</text>`+"\n", class, margin+indent, p.y, escape(line))
 		p.y += size * 1.4
 	}
@@ -214,6 +215,22 @@ func (p *picture) hotspots(r *recording.Recording) {
 		p.text("", 14, 90, function)
 		p.text("note", 14, 90, h.Endpoint)
 		p.y += 4
+	}
+}
+
+// containers are those that grew.
+func (p *picture) containers(list []recording.Container) {
+	if len(list) == 0 {
+		return
+	}
+	p.section("Which of Python's containers grew")
+	for _, c := range list[:min(drawn, len(list))] {
+		name := c.Name
+		if name == "" {
+			name = "(no module's variable)"
+		}
+		p.f(`<text class="strong" x="%d" y="%.0f" text-anchor="end">+%s</text>`+"\n", margin+76, p.y, recording.Number(c.After-c.Before))
+		p.text("", 14, 90, fmt.Sprintf("%s: %s of process %d, from %s to %s entries", name, c.Type, c.PID, recording.Number(c.Before), recording.Number(c.After)))
 	}
 }
 
