@@ -83,23 +83,34 @@ func (s *started) finish() error {
 	return s.keep()
 }
 
-// writeFacts writes the recording and, of each kind of stack that was sampled, the profile and its flame
-// graph. One that fails does not take the others with it.
+// writeFacts writes the recording and, of each kind of stack that was sampled, the profile and its
+// flame graph.
 func writeFacts(w *started, rec *recording.Recording, dir string) error {
-	var errs []error
+	var profiles []*stack.Profile
 	for _, kind := range stack.Kinds {
 		tally := w.Tally(kind)
 		if tally == nil {
 			continue
 		}
 		total := tally.Total(time.Now())
-		if samples, _ := total.Totals(); samples == 0 {
-			continue
+		if samples, _ := total.Totals(); samples > 0 {
+			profiles = append(profiles, total)
 		}
-		path := filepath.Join(dir, kind.String())
-		errs = append(errs,
-			pprofile.WriteFile(path+".pb.gz", total),
-			flame.WriteFile(path+".svg", total, flame.Options{Title: rec.Target.Service, Subtitle: kind.Sees()}))
 	}
-	return errors.Join(append(errs, writeMemory(w, rec, dir), recording.Write(filepath.Join(dir, "recording.json"), rec))...)
+	return writeResults(dir, rec, profiles)
+}
+
+// writeResults writes first what tells most in the least room: on a disk that is nearly full the
+// pictures are missing, which pprof draws of the profiles. A file that fails does not take
+// the others with it.
+func writeResults(dir string, rec *recording.Recording, profiles []*stack.Profile) error {
+	errs := []error{recording.Write(filepath.Join(dir, "recording.json"), rec)}
+	for _, p := range profiles {
+		errs = append(errs, pprofile.WriteFile(filepath.Join(dir, p.Kind.String()+".pb.gz"), p))
+	}
+	errs = append(errs, writeMemory(nil, rec, dir))
+	for _, p := range profiles {
+		errs = append(errs, flame.WriteFile(filepath.Join(dir, p.Kind.String()+".svg"), p, flame.Options{Title: rec.Target.Service, Subtitle: p.Kind.Sees()}))
+	}
+	return errors.Join(errs...)
 }

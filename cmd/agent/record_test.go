@@ -10,12 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/pprof/profile"
 	"golang.org/x/sys/unix"
 
 	"github.com/ragscope/ragscope/internal/command"
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/stack"
 )
 
 func read(t *testing.T, dir string) *recording.Recording {
@@ -254,5 +256,33 @@ func TestRecordReadOnly(t *testing.T) {
 	got.wants(t, command.Environment, "--out", "read-only")
 	if strings.Contains(got.err, "attached") {
 		t.Error("it attached first")
+	}
+}
+
+// A disk with room for some of the files: those are kept, the message names the others.
+func TestResultsOnANearlyFullDisk(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("SKIPPED: NOT TESTED ON A FULL DISK: run the tests as root")
+	}
+	dir := smallDisk(t, 64<<10)
+	p := stack.NewProfile(stack.CPU, 0, time.Unix(0, 0))
+	for i := range 400 {
+		p.Add("GET /", stack.Sample{Value: 1, Frames: []stack.Frame{{Function: fmt.Sprint("function_", i), Kind: stack.Python}}})
+	}
+	err := writeResults(dir, &recording.Recording{}, []*stack.Profile{p})
+	if err == nil || !strings.Contains(err.Error(), "cpu.svg: ") || !strings.Contains(err.Error(), "no space left on device") {
+		t.Errorf("the error is %v", err)
+	}
+	got := list(t, dir)
+	for _, kept := range []string{"/recording.json", "/cpu.pb.gz", "/memory_report.json"} {
+		if !strings.Contains(got, kept) {
+			t.Errorf("%s is missing: %s", kept, got)
+		}
+		if strings.Contains(err.Error(), kept) {
+			t.Errorf("the error names %s, which is there: %v", kept, err)
+		}
+	}
+	if strings.Contains(got, "cpu.svg") {
+		t.Errorf("half a picture is left: %s", got)
 	}
 }
