@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -115,16 +116,34 @@ func rawSamples(p *profile.Profile) ([]*pushv1.RawSample, error) {
 		b, err := rawSamples(part(p, p.Sample[half:], int64(len(a))))
 		return append(a, b...), err
 	}
+	packed, err := pack(raw.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	// The id lets the server recognise a profile that it got before an answer was lost.
+	return []*pushv1.RawSample{{RawProfile: packed, ID: uuid.NewString()}}, nil
+}
+
+// packers are used again: one takes a megabyte. Their level makes profiles a tenth larger than the
+// usual one, for a fifth of its CPU time.
+var packers = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // fails for levels that do not exist
+	return w
+}}
+
+// pack compresses. What it returns has no room to spare, because it may wait for long.
+func pack(raw []byte) ([]byte, error) {
 	var packed bytes.Buffer
-	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(raw.Bytes()); err != nil {
+	w := packers.Get().(*gzip.Writer)
+	defer packers.Put(w)
+	w.Reset(&packed)
+	if _, err := w.Write(raw); err != nil {
 		return nil, err
 	}
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	// The id lets the server recognise a profile that it got before an answer was lost.
-	return []*pushv1.RawSample{{RawProfile: packed.Bytes(), ID: uuid.NewString()}}, nil
+	return bytes.Clone(packed.Bytes()), nil
 }
 
 // part is p with some of its samples and only what these refer to, later nanoseconds later.
