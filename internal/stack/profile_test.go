@@ -104,3 +104,30 @@ func TestOfOneEndpoint(t *testing.T) {
 		t.Errorf("the whole changed to %q", got)
 	}
 }
+
+func TestLargest(t *testing.T) {
+	p := NewProfile(CPU, 10, noon)
+	add := func(endpoint, function string, value int64) {
+		p.Add(endpoint, Sample{Value: value, Frames: []Frame{{Function: function}}})
+	}
+	add("GET /a", "large", 50)
+	add("GET /a", "small", 3)
+	add("GET /a", "tiny", 1)
+	add("GET /b", "middle", 20)
+	add("GET /b", OtherStacks, 2)
+	add("GET /c", "small", 4)
+	show := func(p *Profile) string {
+		var b strings.Builder
+		for s := range p.All() {
+			fmt.Fprintf(&b, "%s %s %d/%d, ", s.Endpoint, s.Frames[0].Function, s.Value, s.Samples)
+		}
+		return b.String()
+	}
+	whole := show(p)
+	if got, want := show(p.Largest(2)), "GET /a large 50/1, GET /a [other stacks] 4/2, GET /b middle 20/1, GET /b [other stacks] 2/1, GET /c [other stacks] 4/1, "; got != want {
+		t.Errorf("the two largest: %s\nwant %s", got, want)
+	}
+	if got := show(p.Largest(6)); got != whole || show(p) != whole {
+		t.Errorf("all of them: %s, left %s, want %s", got, show(p), whole)
+	}
+}

@@ -200,6 +200,9 @@ func (w *Watcher) Profile(_ context.Context, p web.Profile) ([]byte, error) {
 	if p.Endpoint != "" {
 		total = total.Of(p.Endpoint)
 	}
+	if p.Stacks > 0 {
+		total = total.Largest(p.Stacks)
+	}
 	var out bytes.Buffer
 	if p.Format == web.SVG {
 		err := flame.Write(&out, total, flame.Options{Title: w.service, Subtitle: kind.Sees(), Empty: "no sample was taken"})

@@ -30,6 +30,9 @@ func (s profiled) Profile(ctx context.Context, p Profile) ([]byte, error) {
 	if of == nil {
 		return s.source.Profile(ctx, p)
 	}
+	if p.Stacks > 0 {
+		of = of.Largest(p.Stacks)
+	}
 	var out bytes.Buffer
 	err := pprofile.Build(of).Write(&out)
 	return out.Bytes(), err

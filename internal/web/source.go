@@ -44,6 +44,7 @@ type Profile struct {
 	Kind     string // cpu, off_cpu, memory
 	Format   Format
 	Endpoint string // "POST /api/v1/chat"; "" for all
+	Stacks   int    // at most so many, the largest, and the others as one of each endpoint; 0 for all
 }
 
 // ProfileState is what there is of a kind of profile.
