@@ -106,7 +106,7 @@ func (t *Tracker) charged(th *thread, e *event.Event) (*live, *node) {
 		if own && !th.polling() {
 			return th.serves(e.Time), nil
 		}
-		return nil, nil
+		return t.apart(e, own)
 	case own && !th.polling():
 		if l := th.serves(e.Time); l != nil {
 			return l, nil
@@ -128,6 +128,22 @@ func (t *Tracker) charged(th *thread, e *event.Event) (*live, *node) {
 		return nil, nil
 	}
 	return th.current.owner(), n
+}
+
+// apart is what charged says of an event loop where no context is linked to another: the one that sends the answer to a
+// request has worked for it since that was read. What it has others do is not known to be the request's.
+func (t *Tracker) apart(e *event.Event, own bool) (*live, *node) {
+	if own || e.Has(event.Stale) {
+		return nil, nil
+	}
+	n := t.contexts.at(e.PID, e.Context)
+	switch l := n.owner(); {
+	case l == nil:
+		return nil, n
+	case l.lent == n && !l.answered:
+		return l, nil
+	}
+	return nil, nil
 }
 
 // serves is the request that a thread without contexts has read and not answered. What polls with epoll meanwhile

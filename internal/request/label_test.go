@@ -154,6 +154,23 @@ func TestStackBeforeItsContextIsKnown(t *testing.T) {
 	}
 }
 
+// Where contexts are not linked, that which answers is still known; its child's and what it does later are not.
+func TestStackOfTheContextThatAnswers(t *testing.T) {
+	p := newTape().at(0.1).slept(0.05).midway(1).at(1).as(10).in(1, 1, get("/a")).at(1.5).stands(loopTID, 60, 0).at(1.7).stands(loopTID, 61, 0).
+		at(1.8).stands(loopTID, ownContext, event.Base).at(1.9).stands(loopTID, 60, event.Stale).at(2).as(60).reply(1, ok).
+		at(3).stands(loopTID, 60, 0).at(4).as(10).in(1, 1, get("/b")).at(5).stands(loopTID, 60, 0).at(6).as(60).reply(1, ok)
+	tr := newTracker(&facts{}, false)
+	tr.Turn(Apart, 0)
+	for i := range p.events {
+		tr.Feed(&p.events[i])
+	}
+	for at, want := range map[float64]string{1.5: "GET /a", 1.7: NotLinked, 1.8: InEventLoop, 1.9: NotLinked, 3: NotLinked, 5: "GET /b"} {
+		if got := tr.EndpointAt(apiPID, loopTID, ms(at)); got != want {
+			t.Errorf("%g ms: it is of %q, want %q", at, got, want)
+		}
+	}
+}
+
 // Where events were lost after a request was answered, its context may be another's.
 func TestStackInAGap(t *testing.T) {
 	p := read().enter(30).at(2).reply(1, ok).at(8).sampled(0)
