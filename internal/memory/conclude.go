@@ -3,6 +3,7 @@ package memory
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ragscope/ragscope/internal/recording"
 )
@@ -63,7 +64,11 @@ func keeperOf(list []recording.Container) string {
 	if name == "" {
 		name = "that no module's variable refers to"
 	}
-	return fmt.Sprintf("; of Python's containers the %s %s grew most, from %s to %s entries", c.Type, name, recording.Number(c.Before), recording.Number(c.After))
+	text := fmt.Sprintf("; of Python's containers the %s %s grew most, from %s to %s entries", c.Type, name, recording.Number(c.Before), recording.Number(c.After))
+	if len(c.Users) > 0 {
+		text += ", used in " + strings.Join(c.Users, ", ")
+	}
+	return text
 }
 
 // taker names the function, with the endpoint, that touched most new memory of those that can be

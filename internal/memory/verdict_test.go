@@ -199,7 +199,11 @@ func TestConclude(t *testing.T) {
 		{Function: "start (app.py)", Endpoint: "(startup)", Bytes: 9e6}, {Endpoint: "GET /", Bytes: 20e6},
 		{Function: "keep (app.py)", Endpoint: "GET /", Bytes: 7e6}, {Function: "keep (app.py)", Endpoint: "GET /", Bytes: 5e6},
 	}
+	m.Containers = []recording.Container{{Type: "list", Name: "app.kept", Before: 100, After: 18_000, Users: []string{"Store.put", "keep"}}}
 	Conclude(&m, nil)
+	if !strings.Contains(m.Reason, "the list app.kept grew most, from 100 to 18,000 entries, used in Store.put, keep") {
+		t.Errorf("reason: %s", m.Reason)
+	}
 	if !strings.Contains(m.Reason, "most new memory, 12.0 MB, was first touched by keep (app.py) in GET /") {
 		t.Errorf("reason: %s", m.Reason)
 	}

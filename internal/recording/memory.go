@@ -95,9 +95,10 @@ type Hotspot struct {
 
 // Container is a list, dictionary, set or deque of a Python process that holds more than it did.
 type Container struct {
-	PID    int    `json:"pid"`
-	Type   string `json:"type"`
-	Name   string `json:"name"`   // the variable of a module that refers to it, "app.cache"; "": none does
-	Before int64  `json:"before"` // entries at the first count, 0 where it held fewer than 100
-	After  int64  `json:"after"`  // at the last
+	PID    int      `json:"pid"`
+	Type   string   `json:"type"`
+	Name   string   `json:"name"`            // the variable of a module that refers to it, "app.cache"; "": none does
+	Before int64    `json:"before"`          // entries at the first count, 0 where it held fewer than 100
+	After  int64    `json:"after"`           // at the last
+	Users  []string `json:"users,omitempty"` // functions and methods of that module whose code names the variable
 }

@@ -23,14 +23,14 @@ type memoryWay struct {
 	settings  Settings
 	kept      float64 // bytes by 1,000 requests, on and on
 	verdict   string
-	container string // that keeps them
+	container string // that keeps them, with the functions that use it
 }
 
 // memoryWays at memoryRate: the cache is full after a third of the time.
 var memoryWays = []memoryWay{
-	{name: "keeps 1,000 bytes of each request", path: "/leak", kept: 1e6, verdict: memory.LeakSuspected, container: "memory.kept"},
-	{name: "the same on two workers", path: "/leak", settings: Settings{Workers: 2}, kept: 1e6, verdict: memory.LeakSuspected, container: "memory.kept"},
-	{name: "fills a cache of 3,000 such entries and stops", path: "/cache", verdict: memory.Stable, container: "memory.cache"},
+	{name: "keeps 1,000 bytes of each request", path: "/leak", kept: 1e6, verdict: memory.LeakSuspected, container: "memory.kept in remember"},
+	{name: "the same on two workers", path: "/leak", settings: Settings{Workers: 2}, kept: 1e6, verdict: memory.LeakSuspected, container: "memory.kept in remember"},
+	{name: "fills a cache of 3,000 such entries and stops", path: "/cache", verdict: memory.Stable, container: "memory.cache in store"},
 	{name: "keeps nothing", path: "/plain", verdict: memory.Stable},
 }
 
@@ -48,7 +48,7 @@ type MemoryRow struct {
 	Reason   string              `json:"reason"`  // the agent's
 	After    float64             `json:"after"`   // seconds of load after which the verdict was that and stayed it
 	Ever     []string            `json:"ever"`    // verdicts on the way, one each 10 s
-	Keeper   string              `json:"keeper"`  // the container that grew most; "": none, or none is known
+	Keeper   string              `json:"keeper"`  // the container that grew most, and the functions that use it; "": none, or none is known
 	Keeps    string              `json:"keeps"`   // what should be named
 	Toucher  string              `json:"toucher"` // the function that first touched most new memory
 	Why      string              `json:"why"`     // there is neither
@@ -119,7 +119,7 @@ func memoryRow(way memoryWay, rec *recording.Recording, sent int, d time.Duratio
 		row.PSS = m.Composition.PSS
 	}
 	if len(m.Containers) > 0 {
-		row.Keeper = m.Containers[0].Name
+		row.Keeper = m.Containers[0].Name + " in " + strings.Join(m.Containers[0].Users, ", ")
 	}
 	if len(m.Hotspots) > 0 {
 		row.Toucher = m.Hotspots[0].Function

@@ -98,7 +98,7 @@ func (w *Watcher) countAgain() {
 		}
 		for _, g := range census.Grown(before, c) {
 			if g.After-g.Before >= leastGrown {
-				s.grown = append(s.grown, recording.Container{PID: pid, Type: g.Type, Name: g.Name, Before: g.Before, After: g.After})
+				s.grown = append(s.grown, recording.Container{PID: pid, Type: g.Type, Name: g.Name, Before: g.Before, After: g.After, Users: g.Users})
 			}
 		}
 	}

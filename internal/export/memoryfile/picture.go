@@ -231,6 +231,9 @@ func (p *picture) containers(list []recording.Container) {
 		}
 		p.f(`<text class="strong" x="%d" y="%.0f" text-anchor="end">+%s</text>`+"\n", margin+76, p.y, recording.Number(c.After-c.Before))
 		p.text("", 14, 90, fmt.Sprintf("%s: %s of process %d, from %s to %s entries", name, c.Type, c.PID, recording.Number(c.Before), recording.Number(c.After)))
+		if len(c.Users) > 0 {
+			p.text("note", 14, 90, "used in "+strings.Join(c.Users, ", "))
+		}
 	}
 }
 

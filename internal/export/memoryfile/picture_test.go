@@ -33,7 +33,7 @@ func fixture() *recording.Recording {
 			{What: "asked for", Basis: "--memory-limit", Bytes: 2e9, Peak: 636e6, Of: "RSS of all processes", Share: .318},
 			{What: "cgroup", Basis: "/sys/fs/cgroup/app.slice/web.service/memory.max", Bytes: 4e9, Peak: 636e6, Of: "RSS of all processes", Share: .159},
 		},
-		Containers: []recording.Container{{PID: 4711, Type: "list", Name: "app.history.kept", Before: 1_512, After: 15_430}, {PID: 4712, Type: "collections.OrderedDict", Before: 0, After: 240}},
+		Containers: []recording.Container{{PID: 4711, Type: "list", Name: "app.history.kept", Before: 1_512, After: 15_430, Users: []string{"History.add", "remember"}}, {PID: 4712, Type: "collections.OrderedDict", Before: 0, After: 240}},
 		Hotspots: []recording.Hotspot{
 			{Function: "remember (app/history.py)", Endpoint: "POST /api/v1/chat", Bytes: 14e6, Samples: 212, Stack: []string{"chat", "remember"}},
 			{Stack: []string{"main", "std::vector<std::pair<int, float>>::reserve(unsigned long)"}, Endpoint: "(event loop)", Bytes: 3e6},

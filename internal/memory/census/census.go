@@ -3,7 +3,6 @@ package census
 import (
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Interpreter is where a process's CPython lies.
@@ -19,6 +18,7 @@ type Container struct {
 	Type    string // "list", "collections.deque"
 	Name    string // "app.cache", the variable of a module that refers to it; "": none does
 	Entries int64
+	Users   []string // functions of that module, and methods of its classes, whose code names the variable: "remember", "Store.put"
 }
 
 // Count is the containers at one time, by address.
@@ -90,6 +90,8 @@ const (
 	set
 	deque
 	module
+	function
+	class
 )
 
 func (w *walk) all() error {
@@ -196,37 +198,13 @@ func (w *walk) typeOf(object uint64) *typeFacts {
 		t.kind = deque
 	case t.name == "module":
 		t.kind = module
+	case t.name == "function":
+		t.kind = function
+	case flags&(1<<31) != 0: // Py_TPFLAGS_TYPE_SUBCLASS
+		t.kind = class
 	}
 	if len(w.types) < 1<<16 {
 		w.types[address] = t
 	}
 	return t
-}
-
-// name looks through the variables of a module: those that are containers get its name. A
-// dictionary of values that hold no others is in none of the collector's lists and is found here.
-func (w *walk) name(m uint64) {
-	name := ""
-	type variable struct {
-		key   string
-		value uint64
-	}
-	var variables []variable
-	for key, value := range w.entries(w.word(m + 16)) {
-		text := w.str(key)
-		if text == "__name__" {
-			name = w.str(value)
-		}
-		if !strings.HasPrefix(text, "__") {
-			variables = append(variables, variable{text, value})
-		}
-	}
-	for _, v := range variables {
-		w.look(v.value)
-		c, ok := w.out.Containers[v.value]
-		if full := strings.TrimPrefix(name+"."+v.key, "."); ok && (c.Name == "" || full < c.Name) {
-			c.Name = full
-			w.out.Containers[v.value] = c
-		}
-	}
 }

@@ -30,6 +30,14 @@ class Holder:
     def __init__(self):
         self.inside = [object() for _ in range(900)]
 holder = Holder()
+def remember(x):
+    kept.append(x)
+class Store:
+    def put(self, key, value):
+        cache[key] = value
+        kept.append(key)
+def innocent():
+    return len(small)
 state = {"inner": {i: b"" for i in range(650)}, "more": []}
 print("ready", flush=True)
 for line in sys.stdin:
@@ -88,6 +96,12 @@ func TestCountsOfRealInterpreters(t *testing.T) {
 			}
 			if !inside || !deep {
 				t.Errorf("the list of an instance is found: %v; the dictionary in a dictionary: %v", inside, deep)
+			}
+			if users := find(before, "__main__.kept").Users; !slices.Equal(users, []string{"Store.put", "remember"}) {
+				t.Errorf("kept is used in %v", users)
+			}
+			if users := find(before, "__main__.cache").Users; !slices.Equal(users, []string{"Store.put"}) {
+				t.Errorf("cache is used in %v", users)
 			}
 			if find(before, "__main__.small").Entries != 0 {
 				t.Error("a small list is of interest")

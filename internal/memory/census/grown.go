@@ -8,7 +8,8 @@ import (
 // Growth is a container that holds more than it did.
 type Growth struct {
 	Type, Name    string
-	Before, After int64 // entries; Before is 0 where it was below MinEntries
+	Before, After int64    // entries; Before is 0 where it was below MinEntries
+	Users         []string // see Container
 }
 
 // Grown are the containers that hold more, those that grew most first.
@@ -20,7 +21,7 @@ func Grown(before, after *Count) []Growth {
 			was = Container{} // another object at the same place
 		}
 		if c.Entries > was.Entries {
-			out = append(out, Growth{Type: c.Type, Name: cmp.Or(c.Name, was.Name), Before: was.Entries, After: c.Entries})
+			out = append(out, Growth{Type: c.Type, Name: cmp.Or(c.Name, was.Name), Before: was.Entries, After: c.Entries, Users: c.Users})
 		}
 	}
 	slices.SortFunc(out, func(a, b Growth) int {
