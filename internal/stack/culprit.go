@@ -147,6 +147,9 @@ func ownCode(file string) bool {
 			return false
 		}
 	}
+	if file == "runpy.py" { // of python -m, frozen into the interpreter from 3.11 on and known without a folder
+		return false
+	}
 	return file != "" && file[0] != '<' && !strings.HasSuffix(file, ".pyx")
 }
 

@@ -24,6 +24,7 @@ func TestCulprit(t *testing.T) {
 			[]Frame{{Function: "sha256", Kind: Native}, py("encode", stdlib), py("jsonable", installed), py("handler", "/srv/api/main.py"), py("run_endpoint", installed)}},
 		{"only libraries", "encode (json/encoder.py)", []Frame{py("encode", stdlib), py("run_endpoint", installed)}},
 		{"a relative path", "handler (main.py)", []Frame{py("handler", "main.py")}},
+		{"started by python -m", "encode (json/encoder.py)", []Frame{py("encode", stdlib), py("run", installed), py("_run_code", "runpy.py")}},
 		{"made at run time", "handler (app/main.py)", []Frame{py("f", "<string>"), py("handler", "/app/main.py")}},
 		{"no file", "f", []Frame{py("f", "")}},
 	} {
