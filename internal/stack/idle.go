@@ -30,6 +30,8 @@ func Idle(s *Sample, outside bool) string {
 	switch {
 	case len(python) > 0 || s.Sleep == SleepSocket:
 		return ""
+	case s.Truncated:
+		return IdleUntold
 	case managed(s.Frames):
 		return idleManaged(s)
 	default:
@@ -47,6 +49,7 @@ const (
 	IdleSignal   = "thread that waits for a signal"
 	IdleNative   = "native thread without Python"
 	IdleRuntime  = "thread of the runtime"
+	IdleUntold   = "thread without a request whose stack was cut off: it may have waited for work"
 )
 
 // idleRule: the innermost Python functions are these, one after the other.

@@ -43,6 +43,13 @@ func TestIdle(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
+	cut := Sample{Kind: OffCPU, Sleep: SleepLock, Truncated: true, Frames: []Frame{{Function: "futex_wait", Kind: Kernel}, {Function: CutOff}}}
+	if why := Idle(&cut, true); why != IdleUntold {
+		t.Errorf("cut off: %q", why)
+	}
+	if why := Idle(&cut, false); why != "" {
+		t.Errorf("cut off, in a request: %q", why)
+	}
 	if why := Idle(&Sample{Kind: CPU, Frames: []Frame{native("memcpy")}}, true); why != "" {
 		t.Errorf("a thread that runs is idle: %s", why)
 	}
