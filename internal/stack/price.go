@@ -15,6 +15,7 @@ type price struct {
 	ran     float64   // seconds, when that began
 	ticks   uint64
 	due     uint64  // ticks until it begins again
+	taken   int     // prices
 	seconds float64 // a sample
 	counted uint64  // ticks that are in spent
 	spent   float64 // seconds
@@ -23,6 +24,7 @@ type price struct {
 const (
 	pricedTicks = 50   // samples that make a price
 	pricedEvery = 2000 // samples: 20 s of a busy thread
+	pricedNext  = 200  // … after the first price, in which the unwinder learned the process
 )
 
 // see is told how often the unwinder was entered, and how long it ran as far as that is known.
@@ -39,6 +41,9 @@ func (p *price) see(ticks uint64, ran float64, begin func() (io.Closer, error)) 
 		p.seconds = (ran - p.ran) / float64(ticks-p.ticks)
 		p.end()
 		p.due = ticks + pricedEvery
+		if p.taken++; p.taken == 1 {
+			p.due = ticks + pricedNext
+		}
 	}
 }
 

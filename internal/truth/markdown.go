@@ -33,6 +33,7 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.pools(p)
 	r.memory(p)
 	r.profiles(p)
+	r.stackCosts(p)
 	if len(r.Missing) > 0 {
 		p.head("Not measured")
 		for _, what := range slices.Sorted(maps.Keys(r.Missing)) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/ragscope/ragscope/internal/kernel"
 )
@@ -55,6 +56,18 @@ func (b *benchRun) profiles() error {
 		all := f.all(c.cells[0].Precision)
 		worst, _ := f.worst(c.cells[0].Precision)
 		b.progress("profiles, %s: %d samples, off %.1f points, at most %.1f in a cell", c, all.Samples, 100*all.off(), 100*worst.off())
+	}
+	for _, load := range []Workload{workloads[0], workloads[4]} {
+		if !strings.Contains("stacks of "+load.Name, *benchFilter) {
+			continue
+		}
+		c, err := MeasureStacks(b.t.Context(), b.dir, load, 97, 3, 6*time.Second)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		b.r.StackCosts = renew(b.r.StackCosts, c, func(o *StackCost) bool { return o.Workload == c.Workload && o.Hz == c.Hz })
+		b.progress("stacks of %s: %.0f µs each, %.2f %% of the target's CPU, %+.1f %% of a core for the agent", load.Name, 1e6*c.Each, 100*c.Share, 100*c.Added.Median)
 	}
 	return errors.Join(errs...)
 }

@@ -27,7 +27,7 @@ func (r *Results) profiles(p *page) {
 			}
 			worst, cells := f.worst(precision)
 			_, words := f.outside()
-			p.row(f.ProfileSettings.String(), precision.String(), fmt.Sprint(cells), fmt.Sprint(all.Samples), shares(all.Known), shares(all.Seen),
+			p.row(f.String(), precision.String(), fmt.Sprint(cells), fmt.Sprint(all.Samples), shares(all.Known), shares(all.Seen),
 				points(all.off()), points(worst.off()), points(likely(0.6, worst.Samples)/4.4), fmt.Sprintf("%s %s, %d samples", worst.Mode, worst.Kind, worst.Samples),
 				fmt.Sprintf("%.2f", ratio(sum(all.Seen), sum(all.Known))), fmt.Sprintf("%d / %d", f.Failed, f.Sent), words, losses(f))
 		}

@@ -23,7 +23,8 @@ type Results struct {
 	Pools   []*PoolFindings `json:"pools"`
 	Memory  []*MemoryRow    `json:"memory,omitempty"`
 
-	Profiles []*Profiles `json:"profiles,omitempty"`
+	Profiles   []*Profiles  `json:"profiles,omitempty"`
+	StackCosts []*StackCost `json:"stack_costs,omitempty"`
 
 	Missing map[string]string `json:"not_measured"` // what, why
 }

@@ -146,6 +146,17 @@ func (w *Watcher) runStacks(ctx context.Context) {
 	}
 }
 
+// Stacks are how many were taken and the seconds of the target's CPU that this took, as last read.
+func (w *Watcher) Stacks() (n uint64, seconds float64) {
+	if !w.sampling() {
+		return 0, 0
+	}
+	n = w.sampler.Load().Received()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return n, w.slow.last.stacks
+}
+
 // Tally returns the samples of a kind, nil where it is not sampled.
 func (w *Watcher) Tally(kind stack.Kind) *stack.Tally {
 	if kind == stack.OffCPU && w.offCPUWhy() != "" {
