@@ -4,7 +4,7 @@
   var svg = alone ? document.documentElement : document.currentScript.ownerSVGElement;
   var page = svg.querySelector(".page"), graph = svg.querySelector("#frames"), foot = svg.querySelector(".foot");
   var title = svg.querySelector(".title"), titleText = title.textContent;
-  var facts = all(".facts"), keys = all(".key");
+  var facts = all(".facts"), keys = all(".key"), sentences = facts.map(function (f) { return f.textContent; });
   var margin = 16, W, top, rowHeight, charWidth, zoom = null, current = null, found = "";
 
   function all(selector) { return [].slice.call(svg.querySelectorAll(selector)); }
@@ -47,12 +47,29 @@
   function flow(things, y, height, place) {
     var x = margin;
     things.forEach(function (t) {
-      var w = t.getBBox().width;
+      var w = t.getBBox().width, more = Math.max(0, t.querySelectorAll("tspan").length - 1);
       if (x > margin && x + w > W - margin) { x = margin; y += height; }
       place(t, x, y);
       x += w + 18;
+      if (more) { x = W; y += more * height; } // a sentence of several lines has them to itself
     });
     return things.length ? y + height : y;
+  }
+
+  // A sentence longer than the page is wide becomes several lines.
+  function wrap(t, text) {
+    t.textContent = text;
+    if (t.getComputedTextLength() <= W - 2 * margin) return;
+    t.textContent = "";
+    var line = null;
+    text.split(" ").forEach(function (word) {
+      var before = line && line.textContent;
+      if (line) line.textContent += " " + word;
+      if (line && line.getComputedTextLength() <= W - 2 * margin) return;
+      if (line) line.textContent = before;
+      line = make("tspan", { x: margin, dy: line ? 17 : 0 }, t);
+      line.textContent = word;
+    });
   }
 
   // Lays everything out for a width.
@@ -65,11 +82,16 @@
     charWidth = probe.getComputedTextLength() / 10 || 6.63;
     probe.textContent = "";
     var narrow = W < 640, y = 53;
-    title.textContent = fit(titleText, W - margin - (narrow ? margin : 300), 9.6);
+    shorten(title, titleText, W - margin - (narrow ? margin : 300));
     var field = narrow ? [margin, 44, W - 2 * margin, touch ? 38 : 28] : [W - margin - 260, 12, 260, 28];
     ["x", "y", "width", "height"].forEach(function (a, i) { holder.setAttribute(a, field[i]); });
     if (narrow) y = field[1] + field[3] + 20;
-    y = flow(facts, y, 17, function (t, x, y) { t.setAttribute("x", x); t.setAttribute("y", y); });
+    facts.forEach(function (f, i) { wrap(f, sentences[i]); });
+    y = flow(facts, y, 17, function (t, x, y) {
+      t.setAttribute("x", x);
+      t.setAttribute("y", y);
+      [].forEach.call(t.children, function (line) { line.setAttribute("x", x); });
+    });
     y = flow(keys, y - 4, 18, function (k, x, y) { k.setAttribute("transform", "translate(" + x + " " + y + ")"); });
     top = y + 8;
     graph.setAttribute("transform", "translate(" + margin + " " + top + ")");
