@@ -23,7 +23,7 @@ func watchFlags() []cli.Flag {
 	return append(command.Flags(),
 		&cli.StringFlag{Name: "target", Aliases: []string{"t"}, EnvVars: command.Env("target"), Usage: "what to watch: `:8000` or ADDRESS:PORT, pid:123, name:uvicorn or cgroup:/path"},
 		&cli.StringFlag{Name: "service", EnvVars: command.Env("service"), Usage: "`NAME` of the service in metrics and reports (default: found out)"},
-		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost; precision is lowered to stay inside, 0 switches that off"},
+		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost, 0.2 % of one CPU in any case; precision is lowered to stay inside, 0 switches that off"},
 		&cli.StringFlag{Name: "precision", EnvVars: command.Env("precision"), Value: kernel.Full.String(), Usage: "at most this `STEP`: full, linked (no pool waits and no CPU by request) or sockets (no links either)"},
 		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
 		&cli.StringFlag{Name: "memory-limit", EnvVars: command.Env("memory-limit"), Value: "2GB", Usage: "`SIZE` that the target's memory is held against, as 2GB or 512MiB; 0 for none"},

@@ -24,26 +24,28 @@ const (
 	overFor   = 5       // seconds: shorter peaks are start-ups
 	knownFor  = 10 * 60 // seconds until a price is forgotten, as the load may have changed
 	idleBelow = 0.01    // cores: the share of an idle target says nothing
+	free      = 0.002   // cores that are always allowed: a share of what a service that mostly waits uses is next to nothing
 )
 
 // next judges one second at a step: what the hooks took and what the target used, with them, in CPU seconds. The budget
-// is a share of what the target would have used without, as the overhead of a recording is.
+// is a share of what the target would have used without, as the overhead of a recording is, and free at least.
 func (g *governor) next(at kernel.Precision, hooks, used, seconds float64) kernel.Precision {
 	own := max(used-hooks, used/10) // the two are not read in one instant, and the first is partly sampled
 	g.spent, g.own = g.spent+hooks, g.own+own
 	if g.budget <= 0 || used/seconds < idleBelow {
 		return at
 	}
-	allowed := g.budget * own
+	share := max(g.budget, free*seconds/own)
+	allowed := share * own
 	g.learn(at, hooks/own)
-	excess := max(0, (g.price[g.most]-g.budget)*own/seconds) // of a second at the dearest step
+	excess := max(0, (g.price[g.most]-share)*own/seconds) // of a second at the dearest step
 	overdraft := excess * stretch
 	g.saved = min(g.saved+allowed-hooks, max(savings*allowed/seconds, overdraft))
 	if at == g.most {
 		if g.saved >= 2*excess || at == kernel.Sockets { // the next second and the one in which it ends
 			return at
 		}
-		return g.resting()
+		return g.resting(share)
 	}
 	if hooks <= allowed {
 		g.over = 0
@@ -83,10 +85,10 @@ func (g *governor) learn(at kernel.Precision, share float64) {
 	g.tried[at] = 0
 }
 
-// resting is the dearest step below the dearest of all that leaves something to save.
-func (g *governor) resting() kernel.Precision {
+// resting is the dearest step below the dearest of all that leaves something to save of a share of the target's CPU.
+func (g *governor) resting(share float64) kernel.Precision {
 	for p := g.most + 1; p < kernel.Sockets; p++ {
-		if g.price[p] < 0.8*g.budget {
+		if g.price[p] < 0.8*share {
 			return p
 		}
 	}

@@ -64,6 +64,29 @@ func TestGovernorFollowsTheLoad(t *testing.T) {
 	}
 }
 
+// TestGovernorOfATargetThatWaits allows a service that hardly computes what no machine would notice.
+func TestGovernorOfATargetThatWaits(t *testing.T) {
+	for _, tt := range []struct {
+		hooks float64 // cores, of a target that uses 0.03
+		least int     // seconds of a thousand at full precision
+		most  int
+	}{{.0019, 1000, 1000}, {.004, 400, 429}} /* (2 − 0.5) / (4 − 0.5) of the time */ {
+		g := &governor{budget: .02, most: kernel.Full}
+		at, full := g.most, 0
+		for range 1000 {
+			hooks := .0005
+			if at == kernel.Full {
+				full++
+				hooks = tt.hooks
+			}
+			at = g.next(at, hooks, .03+hooks, 1)
+		}
+		if full < tt.least || full > tt.most {
+			t.Errorf("hooks that take %g cores: full precision held for %d of 1000 s, %d to %d expected", tt.hooks, full, tt.least, tt.most)
+		}
+	}
+}
+
 // TestGovernorKeepsTheAverage counts a step as the watcher does: it is left a second after it was judged too dear, when
 // the requests that began in it have ended. The one thing that must be paid in advance is the trial that tells what
 // the dearest step costs: the average is inside the budget once that is repaid, and from then on at every instant.
