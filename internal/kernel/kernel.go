@@ -29,7 +29,7 @@ type Kernel struct {
 	maps     map[string]*ebpf.Map
 	programs map[string]*ebpf.Program
 	failed   map[string]error // programs that could not be loaded
-	multi    bool             // how probes are attached, see haveMulti
+	multi    bool             // how probes are attached, see HaveMulti
 	reader   *ringbuf.Reader
 	trap     traps
 
@@ -54,7 +54,7 @@ var required = []string{"sock_recv", "sock_send", "set_state"}
 
 // Load loads the programs and attaches those that watch the whole host; nothing is reported
 // until Watch names a process. The caller must Close it.
-func Load(log *slog.Logger) (*Kernel, error) { return loadFor(log, haveMulti()) }
+func Load(log *slog.Logger) (*Kernel, error) { return loadFor(log, HaveMulti()) }
 
 func loadFor(log *slog.Logger, multi bool) (*Kernel, error) {
 	k := &Kernel{

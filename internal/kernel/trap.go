@@ -24,9 +24,9 @@ type trapHook struct {
 // multiSince is the first kernel whose multi-uprobe links filter by process and not by its first thread: 6.10.
 const multiSince = 6<<16 | 10<<8
 
-// haveMulti says whether probes are attached by multi-uprobe links. Their traps are no dearer than
+// HaveMulti says whether probes are attached by multi-uprobe links. Their traps are no dearer than
 // those of perf events, and they are closed side by side, where perf events wait 80 ms for each other.
-func haveMulti() bool {
+func HaveMulti() bool {
 	version, err := features.LinuxVersionCode()
 	return err == nil && version >= multiSince
 }

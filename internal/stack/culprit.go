@@ -47,7 +47,7 @@ func NewCulprits(hold time.Duration) *Culprits { return &Culprits{hold: int64(ho
 
 // Sample takes a sample.
 func (c *Culprits) Sample(s Sample) {
-	if s.Kind == Alloc {
+	if s.Kind == Alloc || s.Kind == Malloc {
 		return // bytes are no time
 	}
 	c.recent.Push(glimpse{s.PID, s.TID, s.Time, s.Value, s.Kind, culprit(s.Frames)}, maxRecent)

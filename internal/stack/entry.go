@@ -29,6 +29,7 @@ type entry struct {
 	offcpu offcpu
 	asleep asleep // instead of offcpu, on a kernel without its tracepoint
 	faults faults
+	allocs allocs
 }
 
 // Load is called by the unwinder with access to its maps; it implements tracer.Probe.
@@ -43,6 +44,7 @@ func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder 
 		e.asleep.why = e.asleep.load(origins, unwinder)
 	}
 	e.faults.why = e.faults.load(origins, unwinder)
+	e.allocs.why = e.allocs.load(origins, unwinder)
 	return nil, nil
 }
 
@@ -56,7 +58,7 @@ func (e *entry) sleepsWhy() error {
 	return e.asleep.why
 }
 
-func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.offcpu, &e.asleep, &e.faults} }
+func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.offcpu, &e.asleep, &e.faults, &e.allocs} }
 
 func (e *entry) watch(pids []int) error {
 	want := map[uint32]bool{}

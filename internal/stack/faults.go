@@ -56,7 +56,7 @@ func (f *faults) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 	if err := spec.LoadAndAssign(&f.objects, nil); err != nil {
 		return fmt.Errorf("load sample_fault: %w", err)
 	}
-	if f.taken, err = newTakings(f.objects.FaultTaken); err != nil {
+	if f.taken, err = newTakings(Alloc, f.objects.FaultTaken); err != nil {
 		return err
 	}
 	f.events = map[uint32][]int{}

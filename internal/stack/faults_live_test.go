@@ -75,14 +75,14 @@ func TestTouchedMemory(t *testing.T) {
 		if in == "thread" {
 			in = "large"
 		}
-		got := touchedIn(s, in)
+		got := bytesIn(s, Alloc, in)
 		t.Logf("%s: %d bytes asked for, %d touched as the kernel says, %d in samples", c.function, c.bytes, grown, got)
 		if math.Abs(float64(got-grown)) > c.within*float64(grown) {
 			t.Errorf("%s: %d bytes in samples, the kernel says %d", c.function, got, grown)
 		}
 	}
 	order(t, in, out, "file", 64<<20)
-	if got := touchedIn(s, "file"); got > 4<<20 {
+	if got := bytesIn(s, Alloc, "file"); got > 4<<20 {
 		t.Errorf("%d bytes of a file are taken for allocated", got)
 	}
 	if _, shared := s.Touched(); shared < 16<<20 { // the kernel maps a file's pages many at a time
@@ -98,7 +98,7 @@ func learn(t *testing.T, s *Sampler, in io.Writer, out *bufio.Reader) {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		order(t, in, out, "large", 1<<20)
-		if touchedIn(s, "large") > 0 {
+		if bytesIn(s, Alloc, "large") > 0 {
 			return
 		}
 	}
@@ -117,12 +117,12 @@ func order(t *testing.T, in io.Writer, out *bufio.Reader, function string, bytes
 	return grown
 }
 
-// touchedIn is the sum of the samples of a function that come within the time in which all of them do.
-func touchedIn(s *Sampler, function string) (sum int64) {
-	for end := time.After(700 * time.Millisecond); ; {
+// bytesIn is the sum of the samples of a function that come within the time in which all of them do.
+func bytesIn(s *Sampler, kind Kind, function string) (sum int64) {
+	for end := time.After(400 * time.Millisecond); ; {
 		select {
 		case x := <-s.Samples():
-			if x.Kind == Alloc && calls(x.Frames, function) {
+			if x.Kind == kind && calls(x.Frames, function) {
 				sum += x.Value
 			}
 		case <-end:

@@ -41,7 +41,12 @@ func startTarget(t testing.TB) int {
 // startProgram runs a Python program that says "ready" and ends with its input.
 func startProgram(t testing.TB, program string) (pid int, in io.Writer, out *bufio.Reader) {
 	t.Helper()
-	python, err := exec.LookPath("python3")
+	return startPython(t, "python3", program)
+}
+
+func startPython(t testing.TB, python, program string) (pid int, in io.Writer, out *bufio.Reader) {
+	t.Helper()
+	python, err := exec.LookPath(python)
 	if err != nil {
 		t.Skip("SKIPPED, nothing was proved: no python3 in PATH")
 	}

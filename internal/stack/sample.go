@@ -8,10 +8,11 @@ const (
 	CPU    Kind = iota // nanoseconds on a CPU
 	OffCPU             // nanoseconds off the CPU
 	Alloc              // bytes of private memory that were touched for the first time
+	Malloc             // bytes that allocators were asked for, while somebody asks for it
 )
 
 // Kinds are all of them.
-var Kinds = []Kind{CPU, OffCPU, Alloc}
+var Kinds = []Kind{CPU, OffCPU, Alloc, Malloc}
 
 // ParseKind is the way back from String.
 func ParseKind(name string) (Kind, bool) {
@@ -30,6 +31,8 @@ func (k Kind) String() string {
 		return "off_cpu"
 	case Alloc:
 		return "memory"
+	case Malloc:
+		return "allocations"
 	default:
 		return "cpu"
 	}
@@ -37,10 +40,14 @@ func (k Kind) String() string {
 
 // Sees says what a kind of sample is blind to, for those who read its figures; "" where its name says it all.
 func (k Kind) Sees() string {
-	if k == Alloc {
+	switch k {
+	case Alloc:
 		return "private memory where it was first touched; not what the allocator had already, nor files and shared memory"
+	case Malloc:
+		return "what allocators were asked for in the time that was watched, freed since or not; not what code takes from the kernel itself"
+	default:
+		return ""
 	}
-	return ""
 }
 
 // The kinds of frame that have a colour and rules of their own; other runtimes keep the

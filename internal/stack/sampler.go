@@ -57,6 +57,7 @@ type Sampler struct {
 	frames     *translator                     // used by handle's goroutine only
 	current    atomic.Pointer[libpf.EbpfTrace] // being handled by the unwinder, see ReportTraceEvent
 
+	asking  sync.Mutex // held by Allocations
 	life    sync.Mutex // held by Start and Close from begin to end
 	started bool
 	closed  bool
@@ -72,9 +73,10 @@ type Sampler struct {
 
 	done                                       sync.WaitGroup
 	received, queueFull, truncated, notUnwound atomic.Uint64
-	ticksBefore                                uint64   // at the last drain of the ring buffer; see drained
-	price                                      price    // guarded by mu
-	touched                                    *takings // the bytes of stacks on their way, nil where there are none; of handle's goroutine
+	ticksBefore                                uint64  // at the last drain of the ring buffer; see drained
+	price                                      price   // guarded by mu
+	faults                                     *faults // of the entry; handle's goroutine reads the bytes of their stacks
+	allocs                                     *allocs
 }
 
 // NewSampler returns a sampler that does nothing yet.
@@ -165,7 +167,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}
-	s.touched = entry.faults.taken
+	s.faults, s.allocs = &entry.faults, &entry.allocs
 	s.done.Go(func() { s.handle(ctx, s.unwind, entry, traces) })
 	return s.watch(entry)
 }
@@ -295,7 +297,7 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 	case p.SampleType == sleepType:
 		sample.Kind, sample.Value = OffCPU, 0 // how long it will sleep is not known yet
 	case p.SampleType == faultType:
-		sample.Kind, sample.Value = Alloc, s.bytes(sample.TID, sample.Time)
+		sample.Kind, sample.Value = Alloc, s.bytes(s.faults.taken, sample.TID, sample.Time)
 	case p.SampleType == sleptType:
 		sample.Kind = OffCPU
 		sample.Sleep, sample.Slept, sample.Value = slept(meta.Value, meta.SpanID, sample.Time)
@@ -303,6 +305,8 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 			return nil // it was taken to meet the process
 		}
 		sample.Frames = sample.Sleep.above(sample.Frames)
+	case p.SampleType == allocType:
+		sample.Kind, sample.Value = Malloc, s.bytes(s.allocs.takings(), sample.TID, sample.Time)
 	}
 	s.send(sample)
 	return nil

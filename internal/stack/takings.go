@@ -20,17 +20,18 @@ const NotUnwound = "[not unwound]"
 // takings are the bytes of stacks whose unwinding began, until the stacks come: the unwinder's own
 // record has no room for them. Not for concurrent use.
 type takings struct {
+	kind   Kind // of the stacks
 	ring   *ringbuf.Reader
 	record ringbuf.Record
 	begun  map[uint32][]bpf.FaultTaken // by thread, oldest first
 }
 
-func newTakings(ring *ebpf.Map) (*takings, error) {
+func newTakings(kind Kind, ring *ebpf.Map) (*takings, error) {
 	r, err := ringbuf.NewReader(ring)
 	if err != nil {
 		return nil, fmt.Errorf("read the bytes of stacks: %w", err)
 	}
-	return &takings{ring: r, begun: map[uint32][]bpf.FaultTaken{}}, nil
+	return &takings{kind: kind, ring: r, begun: map[uint32][]bpf.FaultTaken{}}, nil
 }
 
 // read takes what the kernel wrote. The record of a stack is there before its unwinding begins.

@@ -7,30 +7,37 @@ import (
 )
 
 // bytes are what the stack of a thread taken at an instant stands for.
-func (s *Sampler) bytes(tid uint32, at int64) int64 {
-	if err := s.touched.read(); err != nil {
+func (s *Sampler) bytes(t *takings, tid uint32, at int64) int64 {
+	if t == nil {
+		return 0
+	}
+	if err := t.read(); err != nil {
 		s.opts.Logger.Debug("the bytes of a stack", "error", err)
 	}
-	return s.touched.of(tid, at, s.sendNotUnwound)
+	return t.of(tid, at, s.withoutStack(t.kind))
 }
 
 // giveUp lets the bytes go whose stacks should have come before an instant.
 func (s *Sampler) giveUp(before int64) {
-	if s.touched == nil {
-		return
+	for _, t := range []*takings{s.faults.taken, s.allocs.takings()} {
+		if t == nil {
+			continue
+		}
+		if err := t.read(); err != nil {
+			s.opts.Logger.Debug("the bytes of stacks", "error", err)
+		}
+		t.old(before, s.withoutStack(t.kind))
 	}
-	if err := s.touched.read(); err != nil {
-		s.opts.Logger.Debug("the bytes of stacks", "error", err)
-	}
-	s.touched.old(before, s.sendNotUnwound)
 }
 
-// sendNotUnwound sends bytes whose stack never came, so that they are still their endpoint's.
-func (s *Sampler) sendNotUnwound(x bpf.FaultTaken) {
-	s.send(Sample{
-		PID: x.Pid, TID: x.Tid, Time: int64(x.Time), Value: int64(x.Bytes), Kind: Alloc,
-		Frames: []Frame{{Function: NotUnwound}}, Truncated: true,
-	})
+// withoutStack sends bytes whose stack never came, so that they are still their endpoint's.
+func (s *Sampler) withoutStack(kind Kind) func(bpf.FaultTaken) {
+	return func(x bpf.FaultTaken) {
+		s.send(Sample{
+			PID: x.Pid, TID: x.Tid, Time: int64(x.Time), Value: int64(x.Bytes), Kind: kind,
+			Frames: []Frame{{Function: NotUnwound}}, Truncated: true,
+		})
+	}
 }
 
 // Touched are the bytes of memory that the watched processes touched for the first time, and those of them that

@@ -160,3 +160,15 @@ func argument64(n int) uint32 {
 
 // trap is the function's entry: on arm64 no instruction is known here to be cheaper to trap.
 func (arm64) trap(*image, uint64, int) (uint64, bool) { return 0, false }
+
+// argument: the general registers come first in struct pt_regs, in their order.
+func (arm64) argument(n int) int {
+	if n < 1 || n > 8 {
+		return None
+	}
+	return n - 1
+}
+
+// slotBehind and inlined are not known here, so CPython's own allocator is not found on arm64.
+func (arm64) slotBehind(*image, uint64) (uint64, bool)         { return 0, false }
+func (arm64) inlined(*image, uint64) (sites []site, blind int) { return nil, 0 }

@@ -21,6 +21,13 @@ type machine interface {
 	// trap picks the instruction to trap in the function at address so that the argument-th
 	// argument is still in its register, or the first four are, when argument is 0.
 	trap(m *image, address uint64, argument int) (delta uint64, emulated bool)
+	// argument is the word of struct pt_regs that holds the n-th argument of a function, or None.
+	argument(n int) int
+	// slotBehind returns the variable through which a function calls another that lies in the same image.
+	slotBehind(m *image, address uint64) (slot uint64, ok bool)
+	// inlined finds the places where a copy of a function was built into others in front of a call through a
+	// variable, and counts those where its second argument is not known.
+	inlined(m *image, function uint64) (found []site, blind int)
 }
 
 // machineOf returns nil for a machine this package knows nothing about.

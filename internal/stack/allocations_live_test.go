@@ -1,0 +1,114 @@
+package stack
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/ragscope/ragscope/bpf"
+)
+
+// allocator allocates in functions of known names, and says how much that was.
+const allocator = `
+import sys
+def large(n):
+    for i in range(n >> 20):
+        bytearray(1 << 20)
+    return n
+def medium(n):
+    for i in range(n // 1089):
+        bytearray(1000)  # 1001 bytes, 56 of the object, and 32 of i
+    return n
+def objects(n):
+    kept = [None] * (n // 56)
+    for i in range(257, len(kept)):
+        kept[i] = object()  # 16 bytes, and 32 of i
+    return 56 * len(kept)
+def tuples(n):
+    numbers = list(range(100))
+    for i in range(n // 900):
+        tuple(numbers)  # 24 + 16 + 100 * 8, and 32 of i
+    return n // 900 * (24 + 16 + 800 + 32)
+print("ready", flush=True)
+for line in sys.stdin:
+    name, n = line.split()
+    print(globals()[name](int(n)), flush=True)
+`
+
+// TestAllocations compares the bytes of samples with those that a program knows it allocated.
+func TestAllocations(t *testing.T) {
+	live(t)
+	s := NewSampler(Options{})
+	if err := s.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for _, python := range []string{"python3", "/usr/bin/python3"} {
+		t.Run(python, func(t *testing.T) {
+			pid, in, out := startPython(t, python, allocator)
+			s.SetPIDs([]int{pid})
+			compareAllocations(t, s, in, out)
+		})
+	}
+}
+
+func compareAllocations(t *testing.T, s *Sampler, in io.Writer, out *bufio.Reader) {
+	ctx, stop := context.WithCancel(context.Background())
+	type result struct {
+		*Allocations
+		error
+	}
+	done, placed := make(chan result), make(chan struct{}, 1)
+	go func() {
+		// The price is unknown, so nothing is paused for.
+		a, err := s.Allocations(ctx, AllocOptions{For: time.Minute, Share: 1000, Before: func(AllocForecast) { placed <- struct{}{} }})
+		done <- result{a, err}
+	}()
+	for waiting := true; waiting; {
+		order(t, in, out, "medium", 1<<20) // also lets the unwinder meet the process
+		select {
+		case <-placed:
+			waiting = false
+		case r := <-done:
+			t.Fatal(r.error)
+		default:
+		}
+	}
+	for got := int64(0); got == 0; got = bytesIn(s, Malloc, "large") {
+		order(t, in, out, "large", 8<<20)
+	}
+	for _, function := range []string{"large", "medium", "objects", "tuples"} {
+		counted := s.allocs.count(bpf.AllocAllocCountALLOC_BYTES)
+		want := order(t, in, out, function, 64<<20)
+		counted = s.allocs.count(bpf.AllocAllocCountALLOC_BYTES) - counted
+		got := bytesIn(s, Malloc, function)
+		t.Logf("%s: %d bytes asked for, %d counted, %d in samples", function, want, counted, got)
+		if math.Abs(float64(counted)-float64(want)) > .002*float64(want) {
+			t.Errorf("%s: %d bytes counted, %d were asked for", function, counted, want)
+		}
+		if math.Abs(float64(got-want)) > .05*float64(want) { // what is pending is no sample's yet
+			t.Errorf("%s: %d bytes in samples, %d were asked for", function, got, want)
+		}
+	}
+	stop()
+	r := <-done
+	if r.error != nil {
+		t.Fatal(r.error)
+	}
+	t.Logf("%d calls, %d bytes, %.2f s of %.2f s watched in %d spans; the programs took %.3f s, the target %.3f s; %q",
+		r.Calls, r.Bytes, r.Watched.Seconds(), r.Elapsed.Seconds(), len(r.Spans), r.Cost, r.Of, r.Notes)
+	if lost := s.Lost(); lost[LostNotEntered]+lost[LostQueueFull] != 0 {
+		t.Errorf("lost %v", lost)
+	}
+	if n := s.allocs.count(bpf.AllocAllocCountALLOC_TICKS); n == 0 {
+		t.Error("no stack was taken")
+	}
+	before := s.allocs.count(bpf.AllocAllocCountALLOC_CALLS) // the probes are gone
+	order(t, in, out, "medium", 1<<20)
+	if after := s.allocs.count(bpf.AllocAllocCountALLOC_CALLS); after != before {
+		t.Errorf("%d calls trapped after the end", after-before)
+	}
+}
