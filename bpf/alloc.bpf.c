@@ -14,6 +14,7 @@
  * inline theirs.
  */
 #include "headers/bytes.h"
+#include "headers/moment.h"
 
 /* A stack each 512 KiB: as fine as Go's and tcmalloc's own heap profiles are. */
 #define STEP_MIN (512 << 10)
@@ -73,12 +74,12 @@ struct {
 	__uint(max_entries, 1 << 16); /* 2,000 stacks */
 } alloc_taken SEC(".maps");
 
-static __always_inline void add(enum alloc_count what, u64 n)
+static __always_inline void sum_up(enum alloc_count what, u64 n)
 {
-	u64 *sum = bpf_map_lookup_elem(&alloc_counts, &what);
+	u64 *to = bpf_map_lookup_elem(&alloc_counts, &what);
 
-	if (sum)
-		*sum += n;
+	if (to)
+		*to += n;
 }
 
 static __always_inline u64 value_of(struct pt_regs *r, u8 word)
@@ -120,17 +121,17 @@ int sample_alloc(struct pt_regs *regs)
 
 	if (!p)
 		return 0;
-	add(ALLOC_CALLS, 1);
+	sum_up(ALLOC_CALLS, 1);
 	size = size_of(regs, where);
 	if (!size)
 		return 0;
-	add(ALLOC_BYTES, size);
+	sum_up(ALLOC_BYTES, size);
 	now = bpf_ktime_get_ns();
 	if (!due(p, size, now, STEP_MIN))
 		return 0;
 	taken = bpf_ringbuf_reserve(&alloc_taken, sizeof(*taken), 0);
 	if (!taken) {
-		add(ALLOC_DEFERRED, 1);
+		sum_up(ALLOC_DEFERRED, 1);
 		return 0;
 	}
 	taken->time = now;
@@ -139,9 +140,10 @@ int sample_alloc(struct pt_regs *regs)
 	taken->tid = id;
 	p->bytes = 0;
 	bpf_ringbuf_submit(taken, BPF_RB_NO_WAKEUP);
-	add(ALLOC_TICKS, 1);
+	sum_up(ALLOC_TICKS, 1);
+	moment();
 	bpf_tail_call(regs, &alloc_unwinder, 0);
-	add(ALLOC_NOT_ENTERED, 1); /* a tail call that succeeds does not return */
+	sum_up(ALLOC_NOT_ENTERED, 1); /* a tail call that succeeds does not return */
 	return 0;
 }
 

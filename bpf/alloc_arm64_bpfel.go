@@ -24,6 +24,13 @@ const (
 	AllocAllocCountALLOC_COUNTS      AllocAllocCount = 5
 )
 
+type AllocObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
 type AllocPending struct {
 	_         structs.HostLayout
 	Bytes     uint64
@@ -31,6 +38,47 @@ type AllocPending struct {
 	Step      uint64
 	Second    uint64
 	Stacks    uint64
+}
+
+type AllocRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
+}
+
+type AllocTarget struct {
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
+	ContextType uint64
+	Inherited   uint32
+	Unused      uint32
+}
+
+type AllocThread struct {
+	_      structs.HostLayout
+	Tstate uint64
+	Off    uint64
+	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
+	Work   uint64
+	Lock   uint64
+	Waker  uint32
+	Flags  uint8
+	_      [3]byte
 }
 
 type AllocWhereFlag uint32
@@ -50,6 +98,14 @@ const (
 	AllocMapAllocPending  = "alloc_pending"
 	AllocMapAllocTaken    = "alloc_taken"
 	AllocMapAllocUnwinder = "alloc_unwinder"
+	AllocMapCandidates    = "candidates"
+	AllocMapChildren      = "children"
+	AllocMapCosts         = "costs"
+	AllocMapCounters      = "counters"
+	AllocMapEvents        = "events"
+	AllocMapTargets       = "targets"
+	AllocMapTasks         = "tasks"
+	AllocMapThreads       = "threads"
 	AllocProgSampleAlloc  = "sample_alloc"
 	AllocVarTakenType     = "taken_type"
 	AllocVarWhereFlagType = "where_flag_type"
@@ -108,6 +164,14 @@ type AllocMapSpecs struct {
 	AllocPending  *ebpf.MapSpec `ebpf:"alloc_pending"`
 	AllocTaken    *ebpf.MapSpec `ebpf:"alloc_taken"`
 	AllocUnwinder *ebpf.MapSpec `ebpf:"alloc_unwinder"`
+	Candidates    *ebpf.MapSpec `ebpf:"candidates"`
+	Children      *ebpf.MapSpec `ebpf:"children"`
+	Costs         *ebpf.MapSpec `ebpf:"costs"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
+	Targets       *ebpf.MapSpec `ebpf:"targets"`
+	Tasks         *ebpf.MapSpec `ebpf:"tasks"`
+	Threads       *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // AllocVariableSpecs contains global variables before they are loaded into the kernel.
@@ -142,6 +206,14 @@ type AllocMaps struct {
 	AllocPending  *ebpf.Map `ebpf:"alloc_pending"`
 	AllocTaken    *ebpf.Map `ebpf:"alloc_taken"`
 	AllocUnwinder *ebpf.Map `ebpf:"alloc_unwinder"`
+	Candidates    *ebpf.Map `ebpf:"candidates"`
+	Children      *ebpf.Map `ebpf:"children"`
+	Costs         *ebpf.Map `ebpf:"costs"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	Events        *ebpf.Map `ebpf:"events"`
+	Targets       *ebpf.Map `ebpf:"targets"`
+	Tasks         *ebpf.Map `ebpf:"tasks"`
+	Threads       *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *AllocMaps) Close() error {
@@ -150,6 +222,14 @@ func (m *AllocMaps) Close() error {
 		m.AllocPending,
 		m.AllocTaken,
 		m.AllocUnwinder,
+		m.Candidates,
+		m.Children,
+		m.Costs,
+		m.Counters,
+		m.Events,
+		m.Targets,
+		m.Tasks,
+		m.Threads,
 	)
 }
 

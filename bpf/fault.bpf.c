@@ -18,7 +18,7 @@
  * is known (x86); elsewhere, and for the sizes between, a fault counts as one small page.
  */
 #include "headers/bytes.h"
-#include <bpf/bpf_core_read.h>
+#include "headers/moment.h"
 
 /*
  * An overflow takes 0.4 µs, a fault 1 µs and more, so that this is at most 3 % of what the faults themselves take. It is
@@ -97,12 +97,12 @@ struct {
 	__uint(max_entries, 1 << 16);
 } fault_taken SEC(".maps");
 
-static __always_inline void add(enum fault_count what, u64 n)
+static __always_inline void sum_up(enum fault_count what, u64 n)
 {
-	u64 *sum = bpf_map_lookup_elem(&fault_counts, &what);
+	u64 *to = bpf_map_lookup_elem(&fault_counts, &what);
 
-	if (sum)
-		*sum += n;
+	if (to)
+		*to += n;
 }
 
 #define ENTRY_PRESENT 1ULL
@@ -151,21 +151,21 @@ int sample_fault(struct bpf_perf_event_data *ctx)
 	if (!p)
 		return 0;
 	size = size_of_page(ctx->addr);
-	add(FAULT_BYTES, faults_each * size);
+	sum_up(FAULT_BYTES, faults_each * size);
 	if (size != page_size)
-		add(FAULT_HUGE, 1);
+		sum_up(FAULT_HUGE, 1);
 	if (!due(p, faults_each * size, now, 1 << 16))
 		return 0;
 	if (bpf_find_vma(bpf_get_current_task_btf(), ctx->addr, private, &ours, 0))
-		add(FAULT_UNTOLD, 1);
+		sum_up(FAULT_UNTOLD, 1);
 	if (!ours) {
-		add(FAULT_FILE_BYTES, p->bytes);
+		sum_up(FAULT_FILE_BYTES, p->bytes);
 		p->bytes = 0;
 		return 0;
 	}
 	taken = bpf_ringbuf_reserve(&fault_taken, sizeof(*taken), 0);
 	if (!taken) {
-		add(FAULT_DEFERRED, 1);
+		sum_up(FAULT_DEFERRED, 1);
 		return 0;
 	}
 	taken->time = now;
@@ -174,9 +174,10 @@ int sample_fault(struct bpf_perf_event_data *ctx)
 	taken->tid = id;
 	p->bytes = 0;
 	bpf_ringbuf_submit(taken, BPF_RB_NO_WAKEUP);
-	add(FAULT_TICKS, 1);
+	sum_up(FAULT_TICKS, 1);
+	moment();
 	bpf_tail_call(ctx, &fault_unwinder, 0);
-	add(FAULT_NOT_ENTERED, 1); /* a tail call that succeeds does not return */
+	sum_up(FAULT_NOT_ENTERED, 1); /* a tail call that succeeds does not return */
 	return 0;
 }
 

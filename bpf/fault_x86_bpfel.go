@@ -26,6 +26,13 @@ const (
 	FaultFaultCountFAULT_COUNTS      FaultFaultCount = 7
 )
 
+type FaultObject struct {
+	_      structs.HostLayout
+	At     uint64
+	Tgid   uint32
+	Unused uint32
+}
+
 type FaultPending struct {
 	_         structs.HostLayout
 	Bytes     uint64
@@ -33,6 +40,13 @@ type FaultPending struct {
 	Step      uint64
 	Second    uint64
 	Stacks    uint64
+}
+
+type FaultRuns struct {
+	_     structs.HostLayout
+	Count uint64
+	Timed uint64
+	Ns    uint64
 }
 
 type FaultTaken struct {
@@ -43,14 +57,56 @@ type FaultTaken struct {
 	Tid   uint32
 }
 
+type FaultTarget struct {
+	_           structs.HostLayout
+	Runtime     uint64
+	RuntimeEnd  uint64
+	InterpHead  uint32
+	Threads     uint32
+	Next        uint32
+	ThreadId    uint32
+	Context     uint32
+	GrpcTuple   uint32
+	TaskContext uint32
+	ByTask      uint32
+	UvHandle    uint32
+	UvFd        uint32
+	ContextType uint64
+	Inherited   uint32
+	Unused      uint32
+}
+
+type FaultThread struct {
+	_      structs.HostLayout
+	Tstate uint64
+	Off    uint64
+	Woken  uint64
+	Task   uint64
+	Parent uint64
+	Born   uint64
+	Work   uint64
+	Lock   uint64
+	Waker  uint32
+	Flags  uint8
+	_      [3]byte
+}
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	FaultMapCandidates     = "candidates"
+	FaultMapChildren       = "children"
+	FaultMapCosts          = "costs"
+	FaultMapCounters       = "counters"
+	FaultMapEvents         = "events"
 	FaultMapFaultCounts    = "fault_counts"
 	FaultMapFaultPending   = "fault_pending"
 	FaultMapFaultTaken     = "fault_taken"
 	FaultMapFaultUnwinder  = "fault_unwinder"
+	FaultMapTargets        = "targets"
+	FaultMapTasks          = "tasks"
+	FaultMapThreads        = "threads"
 	FaultProgSampleFault   = "sample_fault"
 	FaultVarFaultsEach     = "faults_each"
 	FaultVarPageLevels     = "page_levels"
@@ -108,10 +164,18 @@ type FaultProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type FaultMapSpecs struct {
+	Candidates    *ebpf.MapSpec `ebpf:"candidates"`
+	Children      *ebpf.MapSpec `ebpf:"children"`
+	Costs         *ebpf.MapSpec `ebpf:"costs"`
+	Counters      *ebpf.MapSpec `ebpf:"counters"`
+	Events        *ebpf.MapSpec `ebpf:"events"`
 	FaultCounts   *ebpf.MapSpec `ebpf:"fault_counts"`
 	FaultPending  *ebpf.MapSpec `ebpf:"fault_pending"`
 	FaultTaken    *ebpf.MapSpec `ebpf:"fault_taken"`
 	FaultUnwinder *ebpf.MapSpec `ebpf:"fault_unwinder"`
+	Targets       *ebpf.MapSpec `ebpf:"targets"`
+	Tasks         *ebpf.MapSpec `ebpf:"tasks"`
+	Threads       *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // FaultVariableSpecs contains global variables before they are loaded into the kernel.
@@ -145,18 +209,34 @@ func (o *FaultObjects) Close() error {
 //
 // It can be passed to LoadFaultObjects or ebpf.CollectionSpec.LoadAndAssign.
 type FaultMaps struct {
+	Candidates    *ebpf.Map `ebpf:"candidates"`
+	Children      *ebpf.Map `ebpf:"children"`
+	Costs         *ebpf.Map `ebpf:"costs"`
+	Counters      *ebpf.Map `ebpf:"counters"`
+	Events        *ebpf.Map `ebpf:"events"`
 	FaultCounts   *ebpf.Map `ebpf:"fault_counts"`
 	FaultPending  *ebpf.Map `ebpf:"fault_pending"`
 	FaultTaken    *ebpf.Map `ebpf:"fault_taken"`
 	FaultUnwinder *ebpf.Map `ebpf:"fault_unwinder"`
+	Targets       *ebpf.Map `ebpf:"targets"`
+	Tasks         *ebpf.Map `ebpf:"tasks"`
+	Threads       *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *FaultMaps) Close() error {
 	return _FaultClose(
+		m.Candidates,
+		m.Children,
+		m.Costs,
+		m.Counters,
+		m.Events,
 		m.FaultCounts,
 		m.FaultPending,
 		m.FaultTaken,
 		m.FaultUnwinder,
+		m.Targets,
+		m.Tasks,
+		m.Threads,
 	)
 }
 

@@ -65,6 +65,11 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, outputs []
 	if o.MemoryLimit, err = memory.ParseSize(c.String("memory-limit")); err != nil {
 		return o, nil, command.Wrong("--memory-limit %w", err)
 	}
+	o.Allocations = c.Duration("allocations") // of the command memory alone
+	o.Forecast = func(text string) { fmt.Fprintln(c.App.Writer, text) }
+	if o.Allocations < 0 {
+		return o, nil, command.Wrong("--allocations %s: give a time above 0, as 10s", o.Allocations)
+	}
 	if o.CPUHz < 0 {
 		return o, nil, command.Wrong("--cpu-hz %d: give the samples a second, as 97, or 0 for none", o.CPUHz)
 	}

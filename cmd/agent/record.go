@@ -87,7 +87,7 @@ func (s *started) finish() error {
 // flame graph.
 func writeFacts(w *started, rec *recording.Recording, dir string) error {
 	var profiles []*stack.Profile
-	for _, kind := range stack.Kinds {
+	for _, kind := range []stack.Kind{stack.CPU, stack.OffCPU, stack.Alloc} {
 		tally := w.Tally(kind)
 		if tally == nil {
 			continue
@@ -113,4 +113,24 @@ func writeResults(dir string, rec *recording.Recording, profiles []*stack.Profil
 		errs = append(errs, flame.WriteFile(filepath.Join(dir, p.Kind.String()+".svg"), p, flame.Options{Title: rec.Target.Service, Subtitle: p.Kind.Sees()}))
 	}
 	return errors.Join(errs...)
+}
+
+// writeStacks writes the profile of a kind and its flame graph, if there are samples.
+func writeStacks(w *started, rec *recording.Recording, kind stack.Kind, dir string) error {
+	tally := w.Tally(kind)
+	if tally == nil {
+		return nil
+	}
+	total := tally.Total(time.Now())
+	if samples, _ := total.Totals(); samples == 0 {
+		return nil
+	}
+	subtitle := kind.Sees()
+	if a := rec.Memory.Allocations; kind == stack.Malloc && a != nil {
+		subtitle += fmt.Sprintf("; watched for %.2f s of %.2f s", a.WatchedSeconds, a.Seconds)
+	}
+	path := filepath.Join(dir, kind.String())
+	return errors.Join(
+		pprofile.WriteFile(path+".pb.gz", total),
+		flame.WriteFile(path+".svg", total, flame.Options{Title: rec.Target.Service, Subtitle: subtitle}))
 }

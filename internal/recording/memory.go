@@ -7,8 +7,30 @@ type Memory struct {
 	MemoryGrowth
 	Composition *MemoryParts  `json:"composition,omitempty"` // of all processes at the last look; nil: not measured
 	Limits      []MemoryLimit `json:"limits,omitempty"`
-	Hotspots    []Hotspot     `json:"hotspots"`
-	Containers  []Container   `json:"containers,omitempty"` // of Python, that hold more than they did; the largest growth first
+	Hotspots    []Hotspot     `json:"hotspots"`              // where private memory was touched for the first time
+	Containers  []Container   `json:"containers,omitempty"`  // of Python, that hold more than they did; the largest growth first
+	Allocations *Allocations  `json:"allocations,omitempty"` // nil: not asked for
+}
+
+// Allocations are what allocators were asked for while their calls were watched: bytes as asked, whether freed since
+// or not. Nothing is scaled up: they are those of WatchedSeconds.
+type Allocations struct {
+	Seconds        float64              `json:"seconds"`         // from the first call watched to the last
+	WatchedSeconds float64              `json:"watched_seconds"` // of them, those in which calls were watched
+	Calls          uint64               `json:"calls"`
+	Bytes          uint64               `json:"bytes"`
+	TargetRatio    float64              `json:"target_ratio"`       // what it cost, as a share of the target's own CPU time
+	PredictedRatio float64              `json:"predicted_ratio"`    // what watching all the time would have cost, as a first tenth of a second said
+	CallPrice      float64              `json:"seconds_per_call"`   // of the target's CPU
+	Endpoints      []EndpointAllocation `json:"endpoints"`          // the most first
+	Hotspots       []Hotspot            `json:"hotspots"`           // the most first
+	NotSeen        []string             `json:"not_seen,omitempty"` // calls that could not be watched
+}
+
+// EndpointAllocation is what code of one endpoint asked for.
+type EndpointAllocation struct {
+	Endpoint string `json:"endpoint"`
+	Bytes    int64  `json:"bytes"`
 }
 
 // MemoryTick is one reading.

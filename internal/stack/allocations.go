@@ -123,23 +123,22 @@ func (w *allocWatch) run(ctx context.Context) error {
 
 // window has the probes in place for a while, and for as long as the bound allows.
 func (w *allocWatch) window(ctx context.Context, length time.Duration) error {
-	begin := monotonicNow()
 	if err := w.allocs.attach(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoAllocations, err)
 	}
-	attached := monotonicNow()
+	begin := monotonicNow()
 	for {
 		sleep(ctx, length)
 		w.account()
 		if w.out.Calls > 0 && w.out.Price == 0 {
-			w.forecast(time.Duration(monotonicNow() - attached))
+			w.forecast(time.Duration(monotonicNow() - begin))
 		}
 		if ctx.Err() != nil || pause(w.out.Cost, w.out.Of, w.out.Elapsed, w.opts.Share) > 0 {
 			break
 		}
 	}
-	err := w.allocs.detach()
 	end := monotonicNow()
+	err := w.allocs.detach()
 	w.account()
 	w.out.Spans = append(w.out.Spans, Span{Begin: begin, End: end})
 	w.out.Watched += time.Duration(end - begin)

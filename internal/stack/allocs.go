@@ -23,7 +23,8 @@ const allocType = "alloc_space"
 // allocs is the trigger that samples where allocators are asked for memory (bpf/alloc.bpf.c). It is loaded
 // and attached only while somebody asks for it.
 type allocs struct {
-	why      error // why it cannot be asked for
+	why      error                // why it cannot be asked for
+	shared   map[string]*ebpf.Map // see Options.Maps
 	origin   uint16
 	unwinder *tracer.ProbeContext
 
@@ -60,7 +61,7 @@ func (a *allocs) prepare() error {
 	for _, p := range spec.Programs {
 		p.AttachType = attach
 	}
-	if err := spec.LoadAndAssign(&a.objects, nil); err != nil {
+	if err := loadObjects(func() (*ebpf.CollectionSpec, error) { return spec, nil }, &a.objects, a.shared); err != nil {
 		return fmt.Errorf("load sample_alloc: %w", err)
 	}
 	a.loaded = true

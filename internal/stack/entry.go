@@ -58,7 +58,9 @@ func (e *entry) sleepsWhy() error {
 	return e.asleep.why
 }
 
-func (e *entry) triggers() []trigger { return []trigger{&e.clock, &e.offcpu, &e.asleep, &e.faults, &e.allocs} }
+func (e *entry) triggers() []trigger {
+	return []trigger{&e.clock, &e.offcpu, &e.asleep, &e.faults, &e.allocs}
+}
 
 func (e *entry) watch(pids []int) error {
 	want := map[uint32]bool{}

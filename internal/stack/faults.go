@@ -23,7 +23,8 @@ const faultType = "touched_space"
 
 // faults is the trigger that samples where a process touches new memory (bpf/fault.bpf.c).
 type faults struct {
-	why error // why it is not there, nil while it is
+	why    error                // why it is not there, nil while it is
+	shared map[string]*ebpf.Map // see Options.Maps
 
 	objects  bpf.FaultObjects
 	unwinder *ebpf.Program
@@ -53,7 +54,7 @@ func (f *faults) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 	if err := spec.Variables[bpf.FaultVarFaultsEach].Get(&f.each); err != nil {
 		return fmt.Errorf("get %s: %w", bpf.FaultVarFaultsEach, err)
 	}
-	if err := spec.LoadAndAssign(&f.objects, nil); err != nil {
+	if err := loadObjects(func() (*ebpf.CollectionSpec, error) { return spec, nil }, &f.objects, f.shared); err != nil {
 		return fmt.Errorf("load sample_fault: %w", err)
 	}
 	if f.taken, err = newTakings(Alloc, f.objects.FaultTaken); err != nil {

@@ -163,7 +163,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps}}
+	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}

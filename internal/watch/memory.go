@@ -74,6 +74,7 @@ func (w *Watcher) addHotspots(r *recording.Recording) {
 		total = tally.Total(time.Now())
 	}
 	spots, err := memory.Hotspots(total)
+	w.addAllocations(r)
 	switch {
 	case err == nil:
 		r.Memory.Hotspots = spots

@@ -251,6 +251,9 @@ func (w *Watcher) govern(before, r readings) {
 	spent := r.spent() - before.spent()
 	at := w.kernel.Precision()
 	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds)
+	if w.allocating.Load() {
+		to = w.opts.Precision // somebody asks, for seconds, whose allocations they are
+	}
 	if to > w.opts.Precision && !w.warned {
 		w.warned = true
 		w.log.Warn("watching everything all the time would cost more than the overhead budget: everything is watched for a part of the time", "budget", w.opts.Budget)

@@ -28,6 +28,7 @@ func (w *Watcher) startStacks() {
 		stack.CPU:    stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall),
 		stack.OffCPU: stack.NewTally(stack.OffCPU, 0, w.begin.wall),
 		stack.Alloc:  stack.NewTally(stack.Alloc, 0, w.begin.wall),
+		stack.Malloc: stack.NewTally(stack.Malloc, 0, w.begin.wall),
 	}
 	w.idle = map[string]stack.Sleeps{}
 	w.joiner = stack.NewJoiner(labeler{w}, stack.DefaultHold, w.joined)
@@ -186,6 +187,8 @@ func (w *Watcher) whyNot(kind stack.Kind) string {
 		return w.allocationsWhy()
 	case kind == stack.OffCPU:
 		return w.offCPUWhy()
+	case kind == stack.Malloc && w.allocs == nil:
+		return "watched only while agent memory --allocations asks for it"
 	}
 	return ""
 }

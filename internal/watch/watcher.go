@@ -37,6 +37,8 @@ type Options struct {
 	MemoryLimit uint64           // what the target's memory is held against, in bytes; 0: none
 	Raw         bool             // keep the interpreter's own frames in stacks
 	Lines       bool             // tell the lines of functions apart in stacks
+	Allocations time.Duration    // how long calls of allocators are watched, once stacks are sampled; 0: not at all
+	Forecast    func(string)     // is told what that costs, before it goes on
 	Credentials backend.Credentials
 	Metrics     *metrics.Metrics // nil: none
 	Requests    io.Writer        // one JSON line a request, nil: none
@@ -81,19 +83,22 @@ type Watcher struct {
 	joiner   *stack.Joiner
 	culprits *stack.Culprits // nil: no stacks are sampled
 
-	slow      slowFacts
-	census    *censuses              // nil: none is taken
-	cgroup    *recording.MemoryLimit // nil: none is known
-	cgroupWhy error                  // why not
-	stackWhy  string                 // why there are no stacks; guarded by mu
-	notes     []recording.NotMeasured
-	precision governor
-	warned    bool      // that the budget does not allow the precision asked for; the ticker's
-	hopeless  bool      // that it does not even allow the cheapest
-	ending    time.Time // since when no more requests are followed; zero: they are, or full precision is not there; the ticker's
-	lost      error     // why the target is not there now
-	away      away
-	looked    int64 // when the target was last seen there, CLOCK_MONOTONIC in ns
+	slow       slowFacts
+	census     *censuses              // nil: none is taken
+	cgroup     *recording.MemoryLimit // nil: none is known
+	cgroupWhy  error                  // why not
+	stackWhy   string                 // why there are no stacks; guarded by mu
+	notes      []recording.NotMeasured
+	precision  governor
+	warned     bool      // that the budget does not allow the precision asked for; the ticker's
+	hopeless   bool      // that it does not even allow the cheapest
+	ending     time.Time // since when no more requests are followed; zero: they are, or full precision is not there; the ticker's
+	lost       error     // why the target is not there now
+	away       away
+	looked     int64                  // when the target was last seen there, CLOCK_MONOTONIC in ns
+	allocs     *recording.Allocations // what calls of allocators were watched; nil: none; guarded by mu
+	allocsWhy  string                 // why none were
+	allocating atomic.Bool            // calls of allocators are watched now
 }
 
 // moment is an instant on three clocks.
@@ -244,6 +249,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 	if w.sampler.Load() != nil {
 		g.Go(func() error { w.runStacks(ctx); return nil })
+		if w.opts.Allocations > 0 {
+			g.Go(func() error { w.watchAllocations(ctx); return nil })
+		}
 	}
 	err := g.Wait()
 	w.lookAtMemory()

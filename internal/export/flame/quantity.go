@@ -12,6 +12,8 @@ func kindTitle(k stack.Kind) string {
 		return "Time off the CPU by endpoint"
 	case stack.Alloc:
 		return "New memory by endpoint"
+	case stack.Malloc:
+		return "Allocations by endpoint"
 	default:
 		return "CPU time by endpoint"
 	}
@@ -30,7 +32,7 @@ var (
 // quantity is a value of a kind with its unit, three digits long: "4.12 s", "318 MiB".
 func quantity(k stack.Kind, value int64) string {
 	units := timeUnits
-	if k == stack.Alloc {
+	if k == stack.Alloc || k == stack.Malloc {
 		units = bytesUnits
 	}
 	u := units[len(units)-1]

@@ -54,7 +54,7 @@ func NewBuilder(p *stack.Profile) *Builder {
 	case stack.OffCPU:
 		b.out.SampleType = []*profile.ValueType{{Type: "off_cpu", Unit: "nanoseconds"}}
 		b.out.PeriodType = &profile.ValueType{Type: "off_cpu", Unit: "nanoseconds"}
-	case stack.Alloc:
+	case stack.Alloc, stack.Malloc:
 		b.out.SampleType = []*profile.ValueType{{Type: "alloc_space", Unit: "bytes"}}
 		b.out.PeriodType = &profile.ValueType{Type: "space", Unit: "bytes"}
 	default:

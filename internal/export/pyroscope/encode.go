@@ -38,7 +38,7 @@ func nameOf(k stack.Kind) string {
 	switch k {
 	case stack.OffCPU:
 		return "off_cpu"
-	case stack.Alloc:
+	case stack.Alloc, stack.Malloc:
 		return "memory"
 	default:
 		return "process_cpu"

@@ -1,0 +1,99 @@
+package watch
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/memory"
+	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/stack"
+)
+
+// watchAllocations watches calls of allocators once stacks are sampled.
+func (w *Watcher) watchAllocations(ctx context.Context) {
+	if !until(ctx, w.sampling) {
+		return
+	}
+	w.allocating.Store(true)
+	defer w.allocating.Store(false)
+	if !until(ctx, func() bool { return w.kernel.Precision() == w.opts.Precision }) {
+		return
+	}
+	found, err := w.sampler.Load().Allocations(ctx, stack.AllocOptions{
+		For: w.opts.Allocations, TrapPrice: w.kernel.Cost().TrapPrice, Before: w.forecast,
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.allocsWhy = err.Error()
+		w.log.Warn("calls of allocators are not watched", "error", err)
+	}
+	if found == nil || found.Watched == 0 {
+		return
+	}
+	w.allocs = &recording.Allocations{
+		Seconds: found.Elapsed.Seconds(), WatchedSeconds: found.Watched.Seconds(),
+		Calls: found.Calls, Bytes: found.Bytes, CallPrice: found.Price, PredictedRatio: found.Share, NotSeen: found.Notes,
+	}
+	if found.Of > 0 {
+		w.allocs.TargetRatio = found.Cost / found.Of
+	}
+}
+
+// until waits for something that happens within seconds, or for ctx to end.
+func until(ctx context.Context, happened func() bool) bool {
+	for !happened() {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return true
+}
+
+// forecast says what watching will cost.
+func (w *Watcher) forecast(f stack.AllocForecast) {
+	if w.opts.Forecast == nil {
+		return
+	}
+	text := fmt.Sprintf("allocations: %.0f calls a second, %.2f µs of the target's CPU each: ", f.Calls, f.Price*1e6)
+	if f.Share == 0 {
+		text += "what that is of the target's CPU could not be measured"
+	} else {
+		text += fmt.Sprintf("watching all of them would add %s to its CPU time, so they are watched for %s of the time (at most %s)",
+			recording.Share(f.Share), recording.Share(f.Watched), recording.Share(stack.DefaultAllocShare))
+	}
+	w.opts.Forecast(text)
+}
+
+// addAllocations adds what allocators were asked for.
+func (w *Watcher) addAllocations(r *recording.Recording) {
+	if w.opts.Allocations == 0 {
+		return
+	}
+	w.mu.Lock()
+	asked, why := w.allocs, cmp.Or(w.allocsWhy, w.stackWhy)
+	w.mu.Unlock()
+	if asked == nil {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "allocations on demand", Why: cmp.Or(why, "the run ended before they were watched")})
+		return
+	}
+	out := *asked
+	total := w.tallies[stack.Malloc].Total(time.Now())
+	out.Endpoints = []recording.EndpointAllocation{}
+	for endpoint, bytes := range total.ByEndpoint() {
+		out.Endpoints = append(out.Endpoints, recording.EndpointAllocation{Endpoint: endpoint, Bytes: bytes})
+	}
+	slices.SortFunc(out.Endpoints, func(a, b recording.EndpointAllocation) int {
+		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	out.Hotspots = []recording.Hotspot{}
+	if spots, err := memory.Hotspots(total); err == nil {
+		out.Hotspots = spots
+	}
+	r.Memory.Allocations = &out
+}
