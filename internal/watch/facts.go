@@ -161,7 +161,7 @@ func unwatched(o recording.Overhead) []recording.NotMeasured {
 	case o.PrecisionMode != full:
 		out := []recording.NotMeasured{{What: what, Why: fmt.Sprintf("the precision was %s: %s", o.PrecisionMode, why)}}
 		if o.PrecisionMode == kernel.Sockets.String() {
-			out = append(out, recording.NotMeasured{What: "endpoint of calls that async code makes, and with it language models by endpoint and the delay of forwarded tokens", Why: "at the precision sockets calls are not linked to requests"})
+			out = append(out, recording.NotMeasured{What: "endpoint of calls that async code makes, and with it language models by endpoint and the delay of forwarded tokens; endpoint of stacks of child tasks and of threads", Why: "at the precision sockets calls and contexts are not linked to requests"})
 		}
 		return out
 	case o.PrecisionShare < 1:
