@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
+	"github.com/ragscope/ragscope/internal/request/simulate"
 )
 
 // sampled is a stack that is taken of the thread now.
@@ -231,5 +232,50 @@ func TestLabelsAreBounded(t *testing.T) {
 	s.add(label{at: last + keepLabel + 1, pid: 1, tid: 1})
 	if n := len(s.kept) - s.head; n != 1 {
 		t.Errorf("%d labels are kept after ten seconds", n)
+	}
+}
+
+// A stack that is taken in each event's place changes no fact, and is of the request that a call is of which the same context
+// makes then.
+func TestStacksChangeNothing(t *testing.T) {
+	for name, with := range traits {
+		t.Run(name, func(t *testing.T) {
+			calls, other := 0, 0
+			for seed := range uint64(max(1, *long/10)) {
+				s := simulate.New(seed, with)
+				var events []event.Event
+				for _, e := range s.Events {
+					events = append(events, e, event.Event{
+						Type: event.Sample, Time: e.Time, PID: e.PID, TID: e.TID, Context: e.Context, Flags: e.Flags & (event.Stale | event.NoThread),
+					})
+				}
+				plain, _ := follow(s, s.Events)
+				sampled := &facts{}
+				tr := newTracker(sampled, s.Late)
+				labels := map[int64]string{}
+				for i := range events {
+					tr.Feed(&events[i])
+					if e := &events[i]; e.Type == event.Sample && events[i-1].Type == event.Send && !events[i-1].Has(event.Inbound) {
+						labels[e.Time] = tr.EndpointAt(e.PID, e.TID, e.Time)
+					}
+				}
+				if a, b := summary(plain), summary(sampled); a != b {
+					t.Fatalf("seed %d: with stacks\n%s\nwithout\n%s", seed, b, a)
+				}
+				for _, r := range sampled.requests {
+					for _, k := range r.Calls {
+						if label, known := labels[k.Sent]; known && k.Basis == "context" && k.Stream == 0 {
+							if calls++; label != r.Endpoint {
+								other++
+							}
+						}
+					}
+				}
+			}
+			t.Logf("%d stacks of contexts that call, %d of another request", calls, other)
+			if calls == 0 || other > 0 {
+				t.Errorf("of %d stacks of contexts that call, %d are not of the request that the call is of", calls, other)
+			}
+		})
 	}
 }
