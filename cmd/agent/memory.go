@@ -101,7 +101,7 @@ func memorySummary(out io.Writer, r *recording.Recording) {
 		fmt.Fprintf(out, "%s of the limit of %s (%s)\n", recording.Share(l.Share), size(l.Bytes), l.Basis)
 	}
 	for _, c := range m.Containers[:min(10, len(m.Containers))] {
-		fmt.Fprintf(out, "%10s  entries more: %s %s of process %d, used in %s\n", "+"+recording.Number(c.After-c.Before), c.Type, cmp.Or(c.Name, "of no module's variable"), c.PID, cmp.Or(strings.Join(c.Users, ", "), "no function that is known"))
+		fmt.Fprintf(out, "%10s  entries more: %s %s of process %d, used in %s\n", "+"+recording.Number(c.After-c.Before), c.Type, cmp.Or(c.Name, "without a known name"), c.PID, cmp.Or(strings.Join(c.Users, ", "), "no function that is known"))
 	}
 	for _, h := range m.Hotspots[:min(10, len(m.Hotspots))] {
 		fmt.Fprintf(out, "%10s  first touched: %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)

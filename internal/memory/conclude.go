@@ -62,7 +62,7 @@ func keeperOf(list []recording.Container) string {
 	c := list[0]
 	name := c.Name
 	if name == "" {
-		name = "that no module's variable refers to"
+		name = "without a known name"
 	}
 	text := fmt.Sprintf("; of Python's containers the %s %s grew most, from %s to %s entries", c.Type, name, recording.Number(c.Before), recording.Number(c.After))
 	if len(c.Users) > 0 {

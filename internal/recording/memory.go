@@ -119,8 +119,8 @@ type Hotspot struct {
 type Container struct {
 	PID    int      `json:"pid"`
 	Type   string   `json:"type"`
-	Name   string   `json:"name"`            // the variable of a module that refers to it, "app.cache"; "": none does
+	Name   string   `json:"name"`            // what refers to it: the variable of a module, "app.cache", or the attribute of an instance, "Store.cache"; "": none is known
 	Before int64    `json:"before"`          // entries at the first count, 0 where it held fewer than 100
 	After  int64    `json:"after"`           // at the last
-	Users  []string `json:"users,omitempty"` // functions and methods of that module whose code names the variable
+	Users  []string `json:"users,omitempty"` // functions and methods there whose code names it
 }

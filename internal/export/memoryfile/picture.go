@@ -227,7 +227,7 @@ func (p *picture) containers(list []recording.Container) {
 	for _, c := range list[:min(drawn, len(list))] {
 		name := c.Name
 		if name == "" {
-			name = "(no module's variable)"
+			name = "(no known name)"
 		}
 		p.f(`<text class="strong" x="%d" y="%.0f" text-anchor="end">+%s</text>`+"\n", margin+76, p.y, recording.Number(c.After-c.Before))
 		p.text("", 14, 90, fmt.Sprintf("%s: %s of process %d, from %s to %s entries", name, c.Type, c.PID, recording.Number(c.Before), recording.Number(c.After)))

@@ -16,9 +16,9 @@ type Interpreter struct {
 // Container is one that holds MinEntries or more.
 type Container struct {
 	Type    string // "list", "collections.deque"
-	Name    string // "app.cache", the variable of a module that refers to it; "": none does
+	Name    string // "app.cache", the variable of a module that refers to it, or "Store.cache", the attribute of an instance; "": none is known
 	Entries int64
-	Users   []string // functions of that module, and methods of its classes, whose code names the variable: "remember", "Store.put"
+	Users   []string // functions of that module, and methods of its classes or of that class, whose code names it: "remember", "Store.put"
 }
 
 // Count is the containers at one time, by address.
@@ -79,8 +79,13 @@ type walk struct {
 
 // typeFacts is what is known of a Python type.
 type typeFacts struct {
-	name string
-	kind int
+	address uint64
+	name    string
+	kind    int
+	flags   uint64
+
+	searched bool   // for keys
+	keys     uint64 // that its instances share; see cachedKeys
 }
 
 const (
@@ -118,6 +123,10 @@ func (w *walk) all() error {
 				modules = append(modules, object)
 			case dict:
 				w.lookInside(object)
+			case other:
+				if t := w.typeOf(object); t.flags&flagHeapType != 0 {
+					w.lookAtInstance(object, t)
+				}
 			}
 		}
 		w.out.Whole = w.out.Whole && at == head
@@ -185,9 +194,9 @@ func (w *walk) typeOf(object uint64) *typeFacts {
 	if t := w.types[address]; t != nil {
 		return t
 	}
-	const nameAt, flagsAt = 24, 168
-	t := &typeFacts{name: w.text(w.word(address+nameAt), 64)}
-	switch flags := w.word(address + flagsAt); {
+	flags := w.word(address + typeFlagsAt)
+	t := &typeFacts{address: address, name: w.text(w.word(address+typeNameAt), 64), flags: flags}
+	switch {
 	case flags&(1<<25) != 0: // Py_TPFLAGS_LIST_SUBCLASS
 		t.kind = list
 	case flags&(1<<29) != 0: // Py_TPFLAGS_DICT_SUBCLASS

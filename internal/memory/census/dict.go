@@ -5,11 +5,18 @@ import (
 	"math/bits"
 )
 
-// entries yields keys and values of a dictionary that is no instance's; addresses of objects.
+// entries yields keys and values of a dictionary; addresses of objects.
 func (w *walk) entries(d uint64) iter.Seq2[uint64, uint64] {
 	return func(yield func(key, value uint64) bool) {
 		keys := w.word(d + 32)
-		if keys == 0 || w.word(d+40) != 0 { // its values lie elsewhere
+		if keys == 0 {
+			return
+		}
+		if values := w.word(d + 40); values != 0 { // that of an instance
+			if w.in.Minor == 13 {
+				values += 8
+			}
+			w.split(keys, values)(yield)
 			return
 		}
 		entries, step, count := w.table(keys)

@@ -52,11 +52,19 @@ func (w *walk) name(m uint64) {
 		case function:
 			w.uses(v.value, v.key, containers)
 		case class:
-			for key, value := range w.entries(w.word(v.value + 264)) { // tp_dict
-				if w.typeOf(value).kind == function {
-					w.uses(value, v.key+"."+w.str(key), containers)
-				}
-			}
+			w.methods(v.value, v.key, containers)
+		}
+	}
+}
+
+// methods notes those of a class; name is what goes before theirs.
+func (w *walk) methods(class uint64, name string, containers map[string]uint64) {
+	if name != "" {
+		name += "."
+	}
+	for key, value := range w.entries(w.word(class + typeDictAt)) {
+		if w.typeOf(value).kind == function {
+			w.uses(value, name+w.str(key), containers)
 		}
 	}
 }
