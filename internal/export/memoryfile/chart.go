@@ -27,8 +27,8 @@ type chart struct {
 	title    string
 	height   float64
 	seconds  float64
-	enlarged bool // does not begin at zero
-	format   func(float64) string
+	enlarged bool                 // does not begin at zero
+	format   func(float64) string // of the axis; nil: bytes
 	series   []series
 	limit    float64 // a line across; 0: none
 	named    string
@@ -49,7 +49,7 @@ func (p *picture) charts(r *recording.Recording, scenarios []*recording.Recordin
 	}
 	rss := of(func(t recording.MemoryTick) float64 { return float64(t.RSS) })
 	all := chart{
-		title: "RSS, PSS and heap", height: 170, seconds: seconds, format: recording.Bytes,
+		title: "RSS, PSS and heap", height: 170, seconds: seconds,
 		series: []series{
 			{"RSS", "rss", rss},
 			{"heap (anonymous)", "heap", of(func(t recording.MemoryTick) float64 { return float64(t.Heap) })},
@@ -78,7 +78,7 @@ func (p *picture) charts(r *recording.Recording, scenarios []*recording.Recordin
 	}
 	for _, c := range []chart{
 		{title: "Requests answered each second", format: whole, series: []series{{"", "requests", requests}}},
-		{title: "VMS", format: recording.Bytes, series: []series{{"", "vms", of(func(t recording.MemoryTick) float64 { return float64(t.VMS) })}}},
+		{title: "VMS", series: []series{{"", "vms", of(func(t recording.MemoryTick) float64 { return float64(t.VMS) })}}},
 		{title: "Threads and open files", format: whole, series: []series{
 			{"threads", "threads", of(func(t recording.MemoryTick) float64 { return float64(t.Threads) })},
 			{"open file descriptors", "files", of(func(t recording.MemoryTick) float64 { return float64(t.FDs) })},
@@ -89,6 +89,19 @@ func (p *picture) charts(r *recording.Recording, scenarios []*recording.Recordin
 	}
 }
 
+// bytesBy writes the bytes of an axis up to high in one unit, with the digits that tell its steps apart.
+func bytesBy(high, step float64) func(float64) string {
+	unit, name := 1.0, "B"
+	for _, u := range []string{"kB", "MB", "GB", "TB"} {
+		if high < 1000*unit {
+			break
+		}
+		unit, name = unit*1000, u
+	}
+	digits := max(0, -int(math.Floor(math.Log10(step/unit)+1e-9)))
+	return func(v float64) string { return fmt.Sprintf("%.*f %s", digits, v/unit, name) }
+}
+
 func whole(v float64) string { return recording.Number(int64(v + .5)) }
 
 // growth enlarges resident and swapped memory, with its trend and what the interval leaves open.
@@ -97,7 +110,7 @@ func (p *picture) growth(m *recording.Memory, seconds float64) {
 	for _, t := range m.Timeline {
 		points = append(points, point{t.T, float64(t.RSS + t.Swap)})
 	}
-	c := chart{title: "RSS and swap, enlarged", height: 170, seconds: seconds, enlarged: true, format: recording.Bytes, series: []series{{"", "rss", points}}}
+	c := chart{title: "RSS and swap, enlarged", height: 170, seconds: seconds, enlarged: true, series: []series{{"", "rss", points}}}
 	if t, e := m.Trend, m.GrowthBytesPerSecond; t != nil && e != nil {
 		c.title += ", with the growth and its 95 % interval"
 		c.under = func(p *picture, x, _ func(float64) float64, top float64) {
@@ -126,7 +139,7 @@ func (p *picture) growth(m *recording.Memory, seconds float64) {
 
 // processes draws the RSS of each; the largest have names.
 func (p *picture) processes(list []recording.MemoryProcess, seconds float64) {
-	c := chart{title: "RSS of each process", height: 120, seconds: seconds, format: recording.Bytes}
+	c := chart{title: "RSS of each process", height: 120, seconds: seconds}
 	for i, proc := range list {
 		s := series{class: fmt.Sprintf("p%d", i%shades)}
 		if i < 5 {
@@ -196,9 +209,13 @@ func (p *picture) draw(c chart) {
 	if c.under != nil {
 		c.under(p, x, y, top)
 	}
+	format := c.format
+	if format == nil {
+		format = bytesBy(high, lines[1]-lines[0])
+	}
 	for _, v := range lines {
 		p.f(`<line class="grid" x1="%d" x2="%d" y1="%.1f" y2="%.1f"/><text class="tick" x="%d" y="%.1f" text-anchor="end">%s</text>`+"\n",
-			margin+axis, width-margin, y(v), y(v), margin+axis-6, y(v)+4, escape(c.format(v)))
+			margin+axis, width-margin, y(v), y(v), margin+axis-6, y(v)+4, escape(format(v)))
 	}
 	for _, s := range c.series {
 		if s.class != "" {
