@@ -55,16 +55,17 @@ func sh(t *testing.T, dir, script string) {
 
 // nameIn asks for a name in a library whose process has the root of dir.
 func nameIn(dir string, address uint64) string {
-	root := func(path string) (io.ReaderAt, io.Closer, error) {
+	root := func(path string) (file, error) {
 		const of = "/proc/7/root"
 		if len(path) < len(of) || path[:len(of)] != of {
-			return nil, nil, os.ErrNotExist // nothing of this host
+			return nil, os.ErrNotExist // nothing of this host
 		}
-		return openPath(dir + path[len(of):])
+		return openFile(dir + path[len(of):])
 	}
-	s := newSymbols(root)
+	s := newSymbols(root, func(io.ReadSeeker) objectID { return objectID{1} })
 	s.add(objectID{1}, object{name: "libx.so", path: "/libx.so"})
-	return s.name(7, objectID{1}, "libx.so", address)
+	name, _ := s.name(7, objectID{1}, "libx.so", address)
+	return name
 }
 
 func TestSymbolsOfStrippedObjects(t *testing.T) {

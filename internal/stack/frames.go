@@ -2,7 +2,6 @@ package stack
 
 import (
 	"io"
-	"os"
 	"strings"
 	"unique"
 
@@ -28,10 +27,13 @@ func (r objectReporter) ReportExecutable(md *reporter.ExecutableMetadata) {
 
 func objectIDOf(id libpf.FileID) objectID { return objectID(id.Bytes()) }
 
-// openPath opens a file for symbols.
-func openPath(path string) (io.ReaderAt, io.Closer, error) {
-	f, err := os.Open(path)
-	return f, f, err
+// identify is the unwinder's name for an object, from its contents.
+func identify(r io.ReadSeeker) objectID {
+	id, err := libpf.FileIDFromExecutableReader(r)
+	if err != nil {
+		return objectID{}
+	}
+	return objectIDOf(id)
 }
 
 // maxFrames bounds the frames that are remembered in translation; a FastAPI service has a few
@@ -62,18 +64,21 @@ func (t *translator) frames(pid uint32, trace *libpf.Trace) (frames []Frame, tru
 			truncated = true
 			continue
 		}
-		frame := t.frame(pid, &f)
+		frame, final := t.frame(pid, &f)
 		if len(t.known) >= maxFrames {
 			clear(t.known)
 		}
-		t.known[handle] = frame
+		if final {
+			t.known[handle] = frame
+		}
 		frames = append(frames, frame)
 	}
 	return frames, truncated
 }
 
-func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
-	frame := Frame{
+// frame translates one; final says that it will be the same again.
+func (t *translator) frame(pid uint32, f *libpf.Frame) (frame Frame, final bool) {
+	frame = Frame{
 		Function: f.FunctionName.String(),
 		File:     f.SourceFile.String(),
 		Start:    startOf(f),
@@ -92,16 +97,17 @@ func (t *translator) frame(pid uint32, f *libpf.Frame) Frame {
 		if frame.Function == "" {
 			frame.Function = "[unknown " + frame.Kind + "]"
 		}
-		return frame
+		return frame, true
 	}
 	file := f.Mapping.Value().File.Value()
 	if frame.File == "" {
 		frame.File = file.FileName.String()
 	}
+	final = true
 	if frame.Function == "" {
-		frame.Function = t.symbols.name(pid, objectIDOf(file.FileID), frame.File, uint64(f.AddressOrLineno))
+		frame.Function, final = t.symbols.name(pid, objectIDOf(file.FileID), frame.File, uint64(f.AddressOrLineno))
 	}
-	return frame
+	return frame, final
 }
 
 // startOf is the line where a function begins, of the runtimes for which the unwinder counts

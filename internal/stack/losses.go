@@ -13,14 +13,15 @@ import (
 
 // Reasons of Sampler.Lost.
 const (
-	LostQueueFull  = "queue_full"  // the reader of Samples was too slow
-	LostNotEntered = "not_entered" // the clock fired but the unwinder could not be entered
-	LostNotUnwound = "not_unwound" // entered, but no stack came out: process still unknown, ring buffer full
-	LostRingFull   = "ring_full"   // of not_unwound: the ring buffer was full
-	LostEvents     = "events_lost" // the unwinder missed that a process or mapping appeared
-	LostSleeps     = "sleeps"      // of an event loop in a call, beyond 50 a second and CPU: they have no name
-	LostSleepers   = "sleepers"    // sleeps of threads that there was no memory for
-	LostTruncated  = "truncated"   // the stack is there, but not to its end
+	LostQueueFull  = "queue_full"        // the reader of Samples was too slow
+	LostNotEntered = "not_entered"       // the clock fired but the unwinder could not be entered
+	LostNotUnwound = "not_unwound"       // entered, but no stack came out: process still unknown, ring buffer full
+	LostRingFull   = "ring_full"         // of not_unwound: the ring buffer was full
+	LostEvents     = "events_lost"       // the unwinder missed that a process or mapping appeared
+	LostSleeps     = "sleeps"            // of an event loop in a call, beyond 50 a second and CPU: they have no name
+	LostSleepers   = "sleepers"          // sleeps of threads that there was no memory for
+	LostUnreadable = "object_unreadable" // an object's file was gone with its process, so its functions have no names
+	LostTruncated  = "truncated"         // the stack is there, but not to its end
 )
 
 // unwinderLosses maps the unwinder's own counters to our reasons.

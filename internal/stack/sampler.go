@@ -88,7 +88,7 @@ func NewSampler(opts Options) *Sampler {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
-	symbols := newSymbols(openPath)
+	symbols := newSymbols(openFile, identify)
 	return &Sampler{
 		opts:   opts,
 		period: int64(time.Second) / int64(opts.Hz),
@@ -340,6 +340,7 @@ func (s *Sampler) Lost() map[string]uint64 {
 		LostTruncated:  s.truncated.Load(),
 		LostNotUnwound: s.notUnwound.Load(),
 	}
+	lost[LostUnreadable], _ = s.symbols.missing()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lost[LostNotEntered] = s.notEntered
@@ -352,6 +353,13 @@ func (s *Sampler) Lost() map[string]uint64 {
 		lost[reason] = unwinderCounts[reason].Load() - before
 	}
 	return lost
+}
+
+// Nameless are objects of the watched processes whose native functions have no names, because their
+// files have no symbols.
+func (s *Sampler) Nameless() []string {
+	_, nameless := s.symbols.missing()
+	return nameless
 }
 
 // Received is how many stacks came out of the kernel.

@@ -39,7 +39,7 @@ func TestLines(t *testing.T) {
 		{at(libpf.DotnetFrame, 12, 400), Frame{"search", "api", 0, 0, "dotnet"}, Frame{"search", "api", 0, 12, "dotnet"}}, // its offset is none of lines
 	} {
 		for lines, want := range map[bool]Frame{false: test.function, true: test.line} {
-			frames, _ := newTranslator(newSymbols(openPath), lines).frames(1, traceOf(test.frame))
+			frames, _ := newTranslator(newSymbols(openFile, identify), lines).frames(1, traceOf(test.frame))
 			if len(frames) != 1 || frames[0] != want {
 				t.Errorf("lines %v: %+v, want %+v", lines, frames, want)
 			}

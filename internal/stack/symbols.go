@@ -1,9 +1,12 @@
 package stack
 
 import (
-	"errors"
+	"bufio"
 	"fmt"
 	"io"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 )
 
@@ -11,6 +14,7 @@ import (
 const (
 	maxObjects     = 4096     // objects (executables, libraries) that may be asked about
 	maxTablesBytes = 64 << 20 // symbol tables in memory
+	maxNameless    = 16       // objects whose names are told to be missing
 )
 
 // object is an executable or library that some watched process has mapped.
@@ -21,21 +25,35 @@ type object struct {
 	open    func() (io.ReaderAt, io.Closer, error)
 }
 
+// onDisk is false for the kernel's vDSO, whose path is no path.
+func (o object) onDisk() bool { return o.path == "" || o.path[0] == '/' }
+
 type objectID [16]byte
+
+// file is one that symbols may be read from.
+type file interface {
+	io.ReaderAt
+	io.ReadSeeker
+	io.Closer
+}
 
 // symbols names native code. A table is read when the first address of its object is asked
 // for, so that the hundred libraries of a process that never run cost nothing.
 type symbols struct {
-	openPath func(path string) (io.ReaderAt, io.Closer, error)
+	openPath func(path string) (file, error)
+	identify func(io.ReadSeeker) objectID // zero for what is no object
 
-	mu      sync.Mutex
-	objects map[objectID]object
-	tables  map[objectID]*symbolTable // nil: tried, and there is none
-	bytes   int                       // in tables
+	mu         sync.Mutex
+	objects    map[objectID]object
+	tables     map[objectID]*symbolTable // nil: it was read, and there are none in it
+	failed     map[objectID]uint32       // could not be opened, with the process that was tried last
+	unreadable uint64                    // objects that no process had a file of, as often as one was asked
+	nameless   []string                  // objects without symbols
+	bytes      int                       // in tables
 }
 
-func newSymbols(openPath func(string) (io.ReaderAt, io.Closer, error)) *symbols {
-	return &symbols{openPath: openPath, objects: map[objectID]object{}, tables: map[objectID]*symbolTable{}}
+func newSymbols(openPath func(string) (file, error), identify func(io.ReadSeeker) objectID) *symbols {
+	return &symbols{openPath: openPath, identify: identify, objects: map[objectID]object{}, tables: map[objectID]*symbolTable{}, failed: map[objectID]uint32{}}
 }
 
 // add makes an object known.
@@ -45,34 +63,50 @@ func (s *symbols) add(id objectID, o object) {
 	if len(s.objects) >= maxObjects {
 		clear(s.objects)
 		clear(s.tables)
+		clear(s.failed)
 		s.bytes = 0
 	}
 	s.objects[id] = o
 }
 
 // name returns the function at an address of an object as mapped by process pid, or
-// "base+0xaddress" where no symbol covers it.
-func (s *symbols) name(pid uint32, id objectID, base string, address uint64) string {
+// "base+0xaddress" where no symbol covers it. It is not final where the object's file could not be
+// opened, which another process may make possible.
+func (s *symbols) name(pid uint32, id objectID, base string, address uint64) (name string, final bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if table := s.table(pid, id); table != nil {
+	table, final := s.table(pid, id)
+	if table != nil {
 		if name := table.find(address); name != "" {
-			return name
+			return name, true
 		}
 	}
-	return fmt.Sprintf("%s+0x%x", base, address)
+	return fmt.Sprintf("%s+0x%x", base, address), final
 }
 
-func (s *symbols) table(pid uint32, id objectID) *symbolTable {
+func (s *symbols) table(pid uint32, id objectID) (table *symbolTable, final bool) {
 	if table, ok := s.tables[id]; ok {
-		return table
+		return table, true
 	}
 	o, ok := s.objects[id]
 	if !ok {
-		return nil // not remembered: the object may still be reported
+		return nil, false // the object may still be reported
 	}
-	table := s.read(pid, o)
-	if table != nil {
+	if last, ok := s.failed[id]; ok && last == pid {
+		return nil, false
+	}
+	table, opened := s.read(pid, id, o)
+	if !opened {
+		s.unreadable++
+		s.failed[id] = pid
+		return nil, false
+	}
+	delete(s.failed, id)
+	if table == nil {
+		if len(s.nameless) < maxNameless && !slices.Contains(s.nameless, o.name) && o.onDisk() {
+			s.nameless = append(s.nameless, o.name)
+		}
+	} else {
 		if s.bytes+table.bytes() > maxTablesBytes {
 			clear(s.tables)
 			s.bytes = 0
@@ -80,47 +114,88 @@ func (s *symbols) table(pid uint32, id objectID) *symbolTable {
 		s.bytes += table.bytes()
 	}
 	s.tables[id] = table
-	return table
+	return table, true
+}
+
+// missing is how often an object's file could not be opened, and which objects have no symbols.
+func (s *symbols) missing() (unreadable uint64, nameless []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unreadable, slices.Clone(s.nameless)
 }
 
 // read looks for separate debug symbols first, in the process's own file system and in the
 // host's, because they are complete where the object itself is stripped.
-func (s *symbols) read(pid uint32, o object) *symbolTable {
+func (s *symbols) read(pid uint32, id objectID, o object) (table *symbolTable, opened bool) {
+	if !o.onDisk() {
+		return nil, true
+	}
 	root := fmt.Sprintf("/proc/%d/root", pid)
 	if len(o.buildID) > 2 {
 		debug := "/usr/lib/debug/.build-id/" + o.buildID[:2] + "/" + o.buildID[2:] + ".debug"
 		for _, path := range []string{root + debug, debug} {
-			if table, _ := s.readFrom(func() (io.ReaderAt, io.Closer, error) { return s.openPath(path) }); table != nil {
-				return table
+			if f, err := s.openPath(path); err == nil {
+				if table, _ := readTable(f, f); table != nil {
+					return table, true
+				}
 			}
 		}
 	}
-	table, link := s.readFrom(o.open)
-	if table == nil && link.name == "" {
-		// The process that first mapped the object is gone; this one has it too.
-		table, link = s.readFrom(func() (io.ReaderAt, io.Closer, error) {
-			if o.path == "" {
-				return nil, nil, errors.New("no path")
-			}
-			return s.openPath(root + o.path)
-		})
+	r, closer, err := s.openObject(pid, id, o)
+	if err != nil {
+		return nil, false
 	}
+	table, link := readTable(r, closer)
 	for _, path := range link.places(root, o.path) {
 		if linked := s.readLinked(path, link); linked != nil {
-			return linked
+			return linked, true
 		}
 	}
-	return table
+	return table, true
 }
 
-func (s *symbols) readFrom(open func() (io.ReaderAt, io.Closer, error)) (*symbolTable, debugLink) {
-	if open == nil {
-		return nil, debugLink{}
+// openObject opens the object's own file. Where the process that first mapped it is gone, pid has it
+// too; what lies under its name now may be another file, so it is believed only if it is the same.
+func (s *symbols) openObject(pid uint32, id objectID, o object) (io.ReaderAt, io.Closer, error) {
+	if o.open != nil {
+		if r, closer, err := o.open(); err == nil {
+			return r, closer, nil
+		}
 	}
-	r, closer, err := open()
-	if err != nil {
-		return nil, debugLink{}
+	for _, path := range s.elsewhere(pid, o.path) {
+		f, err := s.openPath(path)
+		if err != nil {
+			continue
+		}
+		if s.identify(f) == id {
+			return f, f, nil
+		}
+		_ = f.Close()
 	}
+	return nil, nil, fmt.Errorf("%s: %w", o.path, os.ErrNotExist)
+}
+
+// elsewhere are the files under which a process may have the object that it maps from a path: its
+// mapping, which is there when the file was deleted, and the path in its own file system.
+func (s *symbols) elsewhere(pid uint32, path string) []string {
+	if path == "" {
+		return nil
+	}
+	proc := fmt.Sprintf("/proc/%d/", pid)
+	var out []string
+	if maps, err := s.openPath(proc + "maps"); err == nil {
+		defer maps.Close()
+		for lines := bufio.NewScanner(maps); lines.Scan(); {
+			if f := strings.Fields(lines.Text()); len(f) > 5 && f[5] == path {
+				out = append(out, proc+"map_files/"+f[0])
+				break
+			}
+		}
+	}
+	return append(out, proc+"root"+path, proc+"exe")
+}
+
+func readTable(r io.ReaderAt, closer io.Closer) (*symbolTable, debugLink) {
 	defer closer.Close()
 	table, link, err := readSymbols(r)
 	if err != nil {
@@ -131,17 +206,23 @@ func (s *symbols) readFrom(open func() (io.ReaderAt, io.Closer, error)) (*symbol
 
 // readLinked reads a file that a stripped object names, if it is that file.
 func (s *symbols) readLinked(path string, link debugLink) *symbolTable {
-	r, closer, err := s.openPath(path)
+	f, err := s.openPath(path)
 	if err != nil {
 		return nil
 	}
-	defer closer.Close()
-	if !link.matches(r) {
+	if !link.matches(f) {
+		_ = f.Close()
 		return nil
 	}
-	table, _, err := readSymbols(r)
-	if err != nil {
-		return nil
-	}
+	table, _ := readTable(f, f)
 	return table
+}
+
+// openFile opens a file for symbols.
+func openFile(path string) (file, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }

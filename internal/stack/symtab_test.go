@@ -115,21 +115,70 @@ func TestReadSymbolsRefusesNonsense(t *testing.T) {
 func TestSymbolsSearchInOrder(t *testing.T) {
 	var tried []string
 	id := objectID{1}
-	s := newSymbols(func(path string) (io.ReaderAt, io.Closer, error) {
+	s := newSymbols(func(path string) (file, error) {
 		tried = append(tried, path)
-		return nil, nil, os.ErrNotExist
-	})
-	if got := s.name(7, id, "libx.so", 0x10); got != "libx.so+0x10" || len(tried) != 0 {
-		t.Errorf("an unknown object gives %q after %v", got, tried)
+		return nil, os.ErrNotExist
+	}, identify)
+	if got, final := s.name(7, id, "libx.so", 0x10); got != "libx.so+0x10" || final || len(tried) != 0 {
+		t.Errorf("an unknown object gives %q, final %v, after %v", got, final, tried)
 	}
 	s.add(id, object{name: "libx.so", path: "/usr/lib/libx.so", buildID: "abcdef"})
 	for range 2 { // the second time nothing is opened
-		if got := s.name(7, id, "libx.so", 0x10); got != "libx.so+0x10" {
-			t.Errorf("an object that cannot be read gives %q", got)
+		if got, final := s.name(7, id, "libx.so", 0x10); got != "libx.so+0x10" || final {
+			t.Errorf("an object that cannot be read gives %q, final %v", got, final)
 		}
 	}
-	want := "/proc/7/root/usr/lib/debug/.build-id/ab/cdef.debug /usr/lib/debug/.build-id/ab/cdef.debug /proc/7/root/usr/lib/libx.so"
+	want := "/proc/7/root/usr/lib/debug/.build-id/ab/cdef.debug /usr/lib/debug/.build-id/ab/cdef.debug /proc/7/maps /proc/7/root/usr/lib/libx.so /proc/7/exe"
 	if got := strings.Join(tried, " "); got != want {
 		t.Errorf("tried %s\nwant %s", got, want)
+	}
+	if unreadable, nameless := s.missing(); unreadable != 1 || len(nameless) != 0 {
+		t.Errorf("%d unreadable, %v without symbols; want one that could not be opened", unreadable, nameless)
+	}
+}
+
+// A file that has taken the place of the one that a process runs gives no names for it, nor does one that could
+// not be opened in one process keep another from giving them.
+func TestSymbolsOfTheSameFile(t *testing.T) {
+	old := elfObject(t, elf.SHT_SYMTAB, symbol(symbol(nil, 0, 0, 0, 0, 0), 1, 2, 1, 0x1000, 0x10), []byte("\x00alpha\x00"))
+	now := elfObject(t, elf.SHT_SYMTAB, symbol(symbol(nil, 0, 0, 0, 0, 0), 1, 2, 1, 0x1000, 0x10), []byte("\x00gamma\x00"))
+	bare := elfObject(t, elf.SHT_NOTE, nil, nil)
+	files := map[string][]byte{
+		"/proc/8/maps":                    []byte("1000-2000 r-xp 00000000 fe:00 1234    /usr/lib/libx.so (deleted)\n"),
+		"/proc/8/map_files/1000-2000":     old,
+		"/proc/8/root/usr/lib/libx.so":    now,
+		"/proc/7/root/usr/lib/libx.so":    now,
+		"/proc/8/root/usr/lib/libbare.so": bare,
+	}
+	s := newSymbols(func(path string) (file, error) {
+		content, ok := files[path]
+		if !ok {
+			return nil, os.ErrNotExist
+		}
+		return struct {
+			*bytes.Reader
+			io.Closer
+		}{bytes.NewReader(content), io.NopCloser(nil)}, nil
+	}, identify)
+	id, without := identify(bytes.NewReader(old)), identify(bytes.NewReader(bare))
+	s.add(id, object{name: "libx.so", path: "/usr/lib/libx.so"})
+	s.add(without, object{name: "libbare.so", path: "/usr/lib/libbare.so"})
+	for _, test := range []struct {
+		pid   uint32
+		id    objectID
+		want  string
+		final bool
+	}{
+		{7, id, "lib+0x1000", false}, // there is another file
+		{8, id, "alpha", true},
+		{7, id, "alpha", true},
+		{8, without, "lib+0x1000", true},
+	} {
+		if got, final := s.name(test.pid, test.id, "lib", 0x1000); got != test.want || final != test.final {
+			t.Errorf("in process %d it is %q, final %v; want %q, %v", test.pid, got, final, test.want, test.final)
+		}
+	}
+	if unreadable, nameless := s.missing(); unreadable != 1 || len(nameless) != 1 || nameless[0] != "libbare.so" {
+		t.Errorf("%d unreadable, %v without symbols", unreadable, nameless)
 	}
 }

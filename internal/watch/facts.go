@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ragscope/ragscope/internal/backend"
@@ -132,6 +133,11 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	}
 	if w.stackWhy != "" && r.EventLoop != nil && len(r.EventLoop.Blocks) > 0 {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that blocks the event loop", Why: w.stackWhy})
+	}
+	if s := w.sampler.Load(); s != nil {
+		if objects := s.Nameless(); len(objects) > 0 {
+			r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "names of native functions in " + strings.Join(objects, ", "), Why: "these files have no symbols, and none were found beside them: frames are told as FILE+0xADDRESS; install their debug symbols"})
+		}
 	}
 	if s := w.sampler.Load(); s != nil && w.stackWhy == "" && s.SleepsWhy() != nil {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that sleeps on the event loop", Why: s.SleepsWhy().Error()})
