@@ -44,7 +44,8 @@ type Status struct {
 	Losses    []recording.Loss `json:"losses"`
 	Requests  int64            `json:"requests"` // finished so far
 
-	CPU          map[string]float64 `json:"cpu,omitempty"`           // seconds of CPU samples by endpoint
+	CPU          map[string]float64 `json:"cpu,omitempty"` // seconds of CPU samples by endpoint
+	OffCPU       []OffCPU           `json:"off_cpu,omitempty"`
 	Stacks       uint64             `json:"stacks,omitempty"`        // taken so far
 	StackSeconds float64            `json:"stack_seconds,omitempty"` // of the target's CPU
 }

@@ -66,6 +66,7 @@ func TestBench(t *testing.T) {
 	b.part("pools", b.pools)
 	b.part("memory", b.memory)
 	b.part("profiles", b.profiles)
+	b.part("sleeps", b.sleeps)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {

@@ -34,6 +34,7 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.memory(p)
 	r.profiles(p)
 	r.stackCosts(p)
+	r.sleeps(p)
 	if len(r.Missing) > 0 {
 		p.head("Not measured")
 		for _, what := range slices.Sorted(maps.Keys(r.Missing)) {

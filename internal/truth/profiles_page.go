@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/recording"
 )
 
 // profiles writes the runs that hold CPU profiles to the truth.
@@ -57,9 +58,11 @@ func shares(seconds []float64) string {
 	return strings.Join(out, " : ")
 }
 
-func losses(f *Profiles) string {
+func losses(f *Profiles) string { return lossesOf(f.Lost) }
+
+func lossesOf(lost []recording.Loss) string {
 	var out []string
-	for _, l := range f.Lost {
+	for _, l := range lost {
 		out = append(out, fmt.Sprintf("%s: %s %d", l.Source, l.Reason, l.Count))
 	}
 	if len(out) == 0 {

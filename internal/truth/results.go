@@ -23,8 +23,9 @@ type Results struct {
 	Pools   []*PoolFindings `json:"pools"`
 	Memory  []*MemoryRow    `json:"memory,omitempty"`
 
-	Profiles   []*Profiles  `json:"profiles,omitempty"`
-	StackCosts []*StackCost `json:"stack_costs,omitempty"`
+	Profiles   []*Profiles      `json:"profiles,omitempty"`
+	Sleeps     []*SleepFindings `json:"sleeps,omitempty"`
+	StackCosts []*StackCost     `json:"stack_costs,omitempty"`
 
 	Missing map[string]string `json:"not_measured"` // what, why
 }

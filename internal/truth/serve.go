@@ -149,6 +149,9 @@ func status(w *watch.Watcher, attach float64) Status {
 			s.CPU[endpoint] = float64(ns) / 1e9
 		}
 	}
+	if tally := w.Tally(stack.OffCPU); tally != nil {
+		s.OffCPU = offCPU(tally.Total(time.Now()))
+	}
 	return s
 }
 

@@ -1,0 +1,44 @@
+package truth
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/ragscope/ragscope/internal/stack"
+)
+
+// TestSleepsShort holds an off-CPU profile by endpoint to what the kernel counts for the threads that slept, which holds
+// on a machine however busy. The bench does more of it.
+func TestSleepsShort(t *testing.T) {
+	f, err := RunSleeps(t.Context(), t.TempDir(), SleepSettings{Loop: "uvloop", Workers: 1, Scale: 0.6})
+	if errors.Is(err, ErrMissing) {
+		t.Skipf("SKIPPED, THE AGENT IS NOT HELD TO THE TRUTH: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d requests; sleeps %+v; losses %v; others %v", f.Sent, f.Sleeps, f.Lost, f.Others)
+	if f.Failed > 0 || len(f.Rows) != 6 {
+		t.Errorf("%d of %d requests failed, %d functions slept", f.Failed, f.Sent, len(f.Rows))
+	}
+	main := map[string]stack.SleepKind{"/loop": stack.SleepTimer, "/short": stack.SleepTimer, "/pool": stack.SleepTimer, "/locks": stack.SleepLock, "/gil": stack.SleepGIL}
+	for _, r := range f.Rows {
+		t.Logf("%-7s %-17s %3d requests, %.3f s of %.3f to %.3f s, elsewhere %.3f s, %v", r.Path, r.Function, r.Requests, r.Seen, r.Least, r.Most, r.Elsewhere, r.Kinds)
+		// Of a sleep that is shorter than the period one is seen in its share: by chance some more or less.
+		const slack = 0.06
+		if r.off() > .05 && max(r.Least-r.Seen, r.Seen-r.Most) > slack {
+			t.Errorf("%s: %.3f s were seen, %.3f to %.3f s are true", r.Path, r.Seen, r.Least, r.Most)
+		}
+		if r.Elsewhere > .05*r.Seen+slack {
+			t.Errorf("%s: %.3f s are said to be of something else", r.Path, r.Elsewhere)
+		}
+		if kind, is := main[r.Path]; is && r.Kinds[kind.String()] < .4*r.Seen {
+			t.Errorf("%s: most is expected to be %v: %v", r.Path, kind, r.Kinds)
+		}
+	}
+	for _, x := range f.Others {
+		if x.Endpoint == "GET /rest" && x.Seconds > .1 {
+			t.Errorf("/rest waits without a thread, seen was %+v", x)
+		}
+	}
+}
