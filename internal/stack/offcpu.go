@@ -29,6 +29,7 @@ type offcpu struct {
 	links   []link.Link
 	watched map[uint32]bool
 	period  time.Duration
+	unwound float64          // seconds of unwinding when the period was last looked at
 	gils    map[uint32]Range // where processes have their GIL
 }
 
@@ -61,14 +62,9 @@ func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 		return fmt.Errorf("load the programs of sleeps: %w", err)
 	}
 	// Until a process is watched nothing comes of it, and a kernel that lacks it is asked no more.
-	comes, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_exit_tp", Program: o.objects.OffcpuComes})
-	if errors.Is(err, os.ErrNotExist) {
-		return errors.New("this kernel has no tracepoint sched_exit_tp")
+	if err := o.attach(); err != nil {
+		return err
 	}
-	if err != nil {
-		return fmt.Errorf("attach to sched_exit_tp: %w", err)
-	}
-	o.links = append(o.links, comes)
 	if err := o.chain.load(unwinder, origin, o.objects.OffcpuRecords, o.objects.OffcpuStop); err != nil {
 		return fmt.Errorf("load the unwinder for sleeps: %w", err)
 	}
@@ -78,9 +74,19 @@ func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 		}
 	}
 	o.watched = map[uint32]bool{}
-	if err := o.setPeriod(minPeriod); err != nil {
-		return err
+	return o.setPeriod(minPeriod)
+}
+
+// attach puts the programs in their places. The end of a sleep comes first: without it there is no use for its begin.
+func (o *offcpu) attach() error {
+	comes, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_exit_tp", Program: o.objects.OffcpuComes})
+	if errors.Is(err, os.ErrNotExist) {
+		return errors.New("this kernel has no tracepoint sched_exit_tp")
 	}
+	if err != nil {
+		return fmt.Errorf("attach to sched_exit_tp: %w", err)
+	}
+	o.links = append(o.links, comes)
 	leaves, err := link.AttachTracing(link.TracingOptions{Program: o.objects.OffcpuLeaves})
 	if err != nil {
 		return fmt.Errorf("attach to sched_switch: %w", err)
@@ -137,18 +143,28 @@ func (o *offcpu) forgotten() uint64 { return o.count(bpf.OffcpuOffcpuCountOFFCPU
 
 // ran is measured by the programs themselves.
 func (o *offcpu) ran() float64 {
+	hooks, unwinding := o.cost()
+	return hooks + unwinding
+}
+
+// unwinding is the part of it that depends on the period.
+func (o *offcpu) unwinding() float64 {
+	_, unwinding := o.cost()
+	return unwinding
+}
+
+func (o *offcpu) cost() (hooks, unwinding float64) {
 	var perCPU []bpf.OffcpuOffcpuCost
 	if o.objects.OffcpuCosts == nil || o.objects.OffcpuCosts.Lookup(uint32(0), &perCPU) != nil {
-		return 0
+		return 0, 0
 	}
-	var seconds float64
 	for _, c := range perCPU {
-		seconds += float64(c.UnwindingNs) / 1e9
+		unwinding += float64(c.UnwindingNs) / 1e9
 		if c.Timed > 0 {
-			seconds += float64(c.Runs) / float64(c.Timed) * float64(c.Ns) / 1e9
+			hooks += float64(c.Runs) / float64(c.Timed) * float64(c.Ns) / 1e9
 		}
 	}
-	return seconds
+	return hooks, unwinding
 }
 
 // sums are all sleeps by kind, sampled or not.
@@ -183,11 +199,7 @@ func (o *offcpu) close() error {
 	return errors.Join(errs...)
 }
 
-const (
-	kindShift = 56
-	minPeriod = time.Second / DefaultHz
-	maxPeriod = 1024 * minPeriod // 10 s
-)
+const kindShift = 56
 
 // slept takes apart what came with a stack: in what the thread slept, for how long, and how long a time the stack stands for.
 func slept(value int64, transaction [8]byte, ktime int64) (kind SleepKind, length, stands int64) {

@@ -22,7 +22,7 @@ import (
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,profiles,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,profiles,sleeps,rag; empty: all")
 	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")

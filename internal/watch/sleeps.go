@@ -69,3 +69,17 @@ func sleepsSince(before, now map[string]stack.Sleeps) []recording.Sleep {
 	slices.SortFunc(out, func(a, b recording.Sleep) int { return strings.Compare(a.What, b.What) })
 	return out
 }
+
+const (
+	sleepsShare = 0.25   // of the overhead budget that unwinding of sleeps may take
+	sleepsLeast = 200e-6 // seconds a second that it may take of a target that hardly runs: a few stacks
+)
+
+// steerSleeps fits the sampling of sleeps to the budget, as the target used so much CPU in the last seconds.
+func (w *Watcher) steerSleeps(used, seconds float64) {
+	s := w.sampler.Load()
+	if s == nil || w.opts.Budget <= 0 {
+		return
+	}
+	s.SteerSleeps(max(sleepsShare*w.opts.Budget*used, sleepsLeast*seconds))
+}

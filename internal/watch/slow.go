@@ -249,6 +249,7 @@ func (w *Watcher) govern(before, r readings) {
 		return
 	}
 	spent := r.spent() - before.spent()
+	w.steerSleeps(r.targetCPU-before.targetCPU, seconds)
 	at := w.kernel.Precision()
 	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds)
 	if w.allocating.Load() {

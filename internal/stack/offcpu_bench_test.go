@@ -1,0 +1,146 @@
+package stack
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// pingpong has two threads wake each other by pipes for ever, and says how often they did when asked.
+const pingpong = `
+import os, sys, threading
+(a, b), (c, d) = os.pipe(), os.pipe()
+n = 0
+def ping():
+    global n
+    while True:
+        os.write(b, b"x")
+        os.read(c, 1)
+        n += 1
+def pong():
+    while True:
+        os.read(a, 1)
+        os.write(d, b"x")
+for f in ping, pong: threading.Thread(target=f, daemon=True).start()
+print("ready", flush=True)
+for line in sys.stdin: print(n, flush=True)
+os._exit(0)
+`
+
+// BenchmarkOffCPU prices the sampling of sleeps by pairs of windows with and without it, while the CPU clock samples in
+// both: the CPU that a round of two threads takes, which switch some ten thousand times a second.
+func BenchmarkOffCPU(b *testing.B) {
+	if os.Geteuid() != 0 {
+		b.Skip("SKIPPED, nothing was measured: needs root for BPF")
+	}
+	pid, in, out := startProgram(b, pingpong)
+	s := NewSampler(Options{})
+	if err := s.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.OffCPUWhy(); err != nil {
+		b.Skipf("SKIPPED, nothing was measured: %v", err)
+	}
+	go func() {
+		for range s.Samples() {
+		}
+	}()
+	s.SetPIDs([]int{pid})
+	time.Sleep(2 * time.Second)
+	window := func(on bool) (perRound float64) {
+		o := &s.entry.offcpu
+		if !on {
+			for _, l := range o.links {
+				l.Close()
+			}
+			o.links = nil
+		} else if err := o.attach(); err != nil {
+			b.Fatal(err)
+		}
+		time.Sleep(200 * time.Millisecond)
+		rounds, cpu := countOf(b, in, out), cpuOf(b, pid)
+		time.Sleep(time.Second)
+		return (cpuOf(b, pid) - cpu) / (countOf(b, in, out) - rounds)
+	}
+	window(false)
+	var without, ratios, same []float64
+	for range max(b.N, 12) {
+		off, on, again, off2 := window(false), window(true), window(true), window(false)
+		without = append(without, off, off2)
+		ratios = append(ratios, on/off-1, again/off2-1)
+		same = append(same, off2/off-1)
+	}
+	if err := s.entry.offcpu.attach(); err != nil {
+		b.Fatal(err)
+	}
+	o := &s.entry.offcpu
+	sleeps, cpu := sleepsOf(o), cpuOf(b, pid)
+	hooks, unwinding := o.cost()
+	time.Sleep(2 * time.Second)
+	n := sleepsOf(o) - sleeps
+	hooks2, unwinding2 := o.cost()
+	cpu = cpuOf(b, pid) - cpu
+	b.ReportMetric(float64(n)/2, "sleeps/s")
+	b.ReportMetric(1e6*median(without), "µs/round")
+	b.ReportMetric(100*median(ratios), "%more")
+	b.ReportMetric(100*quartile(ratios, 1), "%q1")
+	b.ReportMetric(100*quartile(ratios, 3), "%q3")
+	b.ReportMetric(100*median(same), "%A/A")
+	b.ReportMetric(100*(hooks2-hooks)/cpu, "%hooks")
+	b.ReportMetric(1e9*(hooks2-hooks)/float64(n), "ns/sleep")
+	b.ReportMetric(100*(unwinding2-unwinding)/cpu, "%unwinding")
+}
+
+func sleepsOf(o *offcpu) (n int64) {
+	for _, s := range o.sums() {
+		n += s.Count
+	}
+	return n
+}
+
+func median(v []float64) float64 { return quartile(v, 2) }
+
+func quartile(v []float64, q int) float64 {
+	v = slices.Sorted(slices.Values(v))
+	return v[(len(v)-1)*q/4]
+}
+
+func countOf(b *testing.B, in interface{ Write([]byte) (int, error) }, out *bufio.Reader) float64 {
+	fmt.Fprintln(in)
+	line, err := out.ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return n
+}
+
+// cpuOf is what the process's threads ran, in seconds, by the scheduler's clock.
+func cpuOf(b *testing.B, pid int) (seconds float64) {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ns, err := strconv.ParseFloat(strings.Fields(string(text))[0], 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		seconds += ns / 1e9
+	}
+	return seconds
+}
