@@ -90,11 +90,11 @@ struct {
 } offcpu_sums SEC(".maps");
 
 /*
- * What it costs. Of the hooks each run is counted and one in sixteen timed, as the clock decides; unwinding is timed
- * each time.
+ * What it costs. Each sleep has two runs, of which one in sixteen is timed, as the clock decides; unwinding is timed each
+ * time.
  */
 struct offcpu_cost {
-	u64 runs, timed, ns, unwinding_ns;
+	u64 timed, ns, unwinding_ns;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -152,13 +152,13 @@ static __always_inline void offcpu_count(enum offcpu_count what)
 
 static __always_inline void cost(u64 begin)
 {
+	struct offcpu_cost *c;
 	u32 zero = 0;
-	struct offcpu_cost *c = bpf_map_lookup_elem(&offcpu_costs, &zero);
 
-	if (!c)
-		return;
-	c->runs++;
 	if (begin >> 4 & 15)
+		return;
+	c = bpf_map_lookup_elem(&offcpu_costs, &zero);
+	if (!c)
 		return;
 	c->timed++;
 	c->ns += bpf_ktime_get_ns() - begin;

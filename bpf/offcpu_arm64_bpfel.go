@@ -22,7 +22,6 @@ type OffcpuObject struct {
 
 type OffcpuOffcpuCost struct {
 	_           structs.HostLayout
-	Runs        uint64
 	Timed       uint64
 	Ns          uint64
 	UnwindingNs uint64

@@ -50,12 +50,13 @@ static __always_inline bool of_files(u64 nr)
 	return false;
 }
 
-static __always_inline bool is_socket(struct task_struct *t, int fd)
+/* Of a thread that is going to sleep; its table of files is read without a lock, as all that may come of it is a wrong word. */
+static __always_inline bool is_socket(struct task_struct *t, u32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(t, files, fdt);
-	struct file **fds = BPF_CORE_READ(table, fd), *f = 0;
+	struct fdtable *table = t->files->fdt;
+	struct file **fds = table->fd, *f = 0;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
+	if (fd >= table->max_fds)
 		return false;
 	bpf_probe_read_kernel(&f, sizeof(f), &fds[fd]);
 	return f && (BPF_CORE_READ(f, f_inode, i_mode) & S_IFMT) == S_IFSOCK;

@@ -10,7 +10,7 @@
 //
 // It is the only room that imports the unwinder, go.opentelemetry.io/ebpf-profiler, whose API
 // changes from month to month; all of it is in sampler.go, unwinder.go, frames.go, losses.go and the
-// triggers: entry.go, clock.go, asleep.go, faults.go, allocs.go, probechain.go.
+// triggers: entry.go, clock.go, offcpu.go, chain.go, asleep.go, faults.go, allocs.go, probechain.go.
 // Sampler is the only part with goroutines and a kernel behind it. Joiner, Profile and the
 // folding of interpreter frames are pure.
 //

@@ -158,13 +158,19 @@ func (o *offcpu) cost() (hooks, unwinding float64) {
 	if o.objects.OffcpuCosts == nil || o.objects.OffcpuCosts.Lookup(uint32(0), &perCPU) != nil {
 		return 0, 0
 	}
+	var timed, runs int64
 	for _, c := range perCPU {
 		unwinding += float64(c.UnwindingNs) / 1e9
-		if c.Timed > 0 {
-			hooks += float64(c.Runs) / float64(c.Timed) * float64(c.Ns) / 1e9
-		}
+		hooks += float64(c.Ns) / 1e9
+		timed += int64(c.Timed)
 	}
-	return hooks, unwinding
+	if timed == 0 {
+		return 0, unwinding
+	}
+	for _, s := range o.sums() {
+		runs += 2 * s.Count
+	}
+	return hooks * float64(runs) / float64(timed), unwinding
 }
 
 // sums are all sleeps by kind, sampled or not.

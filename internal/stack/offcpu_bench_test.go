@@ -12,34 +12,31 @@ import (
 	"time"
 )
 
-// pingpong has two threads wake each other by pipes for ever, and says how often they did when asked.
-const pingpong = `
-import os, sys, threading
-(a, b), (c, d) = os.pipe(), os.pipe()
+// naps sleeps some 20,000 times a second, computes a little between the sleeps, and says how often it did when asked. Nothing
+// in it depends on when another thread runs, so that its CPU is the same in each round but for what is measured.
+const naps = `
+import ctypes, os, sys, threading, time
+ctypes.CDLL(None).prctl(29, 1) # PR_SET_TIMERSLACK: a short sleep takes no 50 us more
 n = 0
-def ping():
+def work():
     global n
     while True:
-        os.write(b, b"x")
-        os.read(c, 1)
+        time.sleep(0.00002)
+        for _ in range(%d): pass
         n += 1
-def pong():
-    while True:
-        os.read(a, 1)
-        os.write(d, b"x")
-for f in ping, pong: threading.Thread(target=f, daemon=True).start()
+threading.Thread(target=work, daemon=True).start()
 print("ready", flush=True)
 for line in sys.stdin: print(n, flush=True)
 os._exit(0)
 `
 
 // BenchmarkOffCPU prices the sampling of sleeps by pairs of windows with and without it, while the CPU clock samples in
-// both: the CPU that a round of two threads takes, which switch some ten thousand times a second.
+// both: the CPU that a round takes.
 func BenchmarkOffCPU(b *testing.B) {
 	if os.Geteuid() != 0 {
 		b.Skip("SKIPPED, nothing was measured: needs root for BPF")
 	}
-	pid, in, out := startProgram(b, pingpong)
+	pid, in, out := startProgram(b, fmt.Sprintf(naps, 100))
 	s := NewSampler(Options{})
 	if err := s.Start(b.Context()); err != nil {
 		b.Fatal(err)
@@ -71,7 +68,7 @@ func BenchmarkOffCPU(b *testing.B) {
 	}
 	window(false)
 	var without, ratios, same []float64
-	for range max(b.N, 12) {
+	for range max(b.N, 12) { // there and back again, so that a drift of the machine cancels out
 		off, on, again, off2 := window(false), window(true), window(true), window(false)
 		without = append(without, off, off2)
 		ratios = append(ratios, on/off-1, again/off2-1)
