@@ -31,7 +31,7 @@ func memoryCommand() *cli.Command {
    sudo agent memory --target :8000 --memory-limit 512MiB
 
    With --allocations it also says which code asks malloc, and CPython's own allocator, for how much. Each
-   call traps then; what that costs is printed before and after, and kept below 10 % of the target's
+   call traps then; what that costs is printed before and after, and kept near 10 % of the target's
    CPU time by watching for a part of the time. Leaves allocations.pb.gz and allocations.svg, too.
 
    sudo agent memory --target :8000 --duration 30s --allocations 10s`,

@@ -97,7 +97,7 @@ func (x x86) inlined(m *image, function uint64) (found []site, blind int) {
 			if !comparesRegister(code[:n]) {
 				continue
 			}
-			if at, ok := x.branchAt(m, s.address+uint64(n)+4, function); ok {
+			if at, ok := x.branchAt(m, s.address+uint64(n)+4); ok {
 				found = append(found, at)
 			} else {
 				blind++
@@ -117,7 +117,7 @@ func comparesRegister(code []byte) bool {
 }
 
 // branchAt reads the jump at an address, and from the way that does not lead to the copy what the size is.
-func (x x86) branchAt(m *image, address, function uint64) (site, bool) {
+func (x x86) branchAt(m *image, address uint64) (site, bool) {
 	code := m.at(address, 16)
 	i, err := x86asm.Decode(code, 64)
 	if err != nil || !isEmulated(code) {
