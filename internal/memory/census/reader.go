@@ -8,7 +8,7 @@ import (
 
 const (
 	pageSize  = 4096
-	pagesKept = 8192 // 32 MiB: what is close in memory is read together
+	pagesKept = 2048 // 8 MiB: what is close in memory is read together
 )
 
 // reader reads the memory of a process through a cache of pages, each of which is read once in a
