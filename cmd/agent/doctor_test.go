@@ -25,7 +25,7 @@ func TestDoctor(t *testing.T) {
 			t.Errorf("the text has no %s:\n%s", f.What, text.out)
 		}
 	}
-	for _, what := range []string{"kernel", "rights", "BTF", "overhead", "hook sock_recv"} {
+	for _, what := range []string{"kernel", "rights", "BTF", "overhead", "stacks on the CPU", "stacks off the CPU", "stacks of new memory", "hook sock_recv"} {
 		if f := finding(t, json.out, what); f.Verdict == "missing" {
 			t.Errorf("%+v", f)
 		}

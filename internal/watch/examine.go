@@ -69,6 +69,7 @@ func Examine(selector string, log *slog.Logger) []Finding {
 	}
 	defer k.Close()
 	out = append(out, priceFinding(k))
+	out = append(out, stackFindings(k, log)...)
 	if selector == "" {
 		return append(out, hookFindings(k)...)
 	}
