@@ -44,8 +44,8 @@ func lastPython(frames []Frame) int {
 }
 
 func plumbing(f Frame, visible bool) bool {
-	if glue(f.Function) {
-		return true
+	if glue(f.Function) || visible && unnamed(f) && strings.HasPrefix(f.File, "_asyncio.") {
+		return true // of a stripped _asyncio all that steps a task has no name
 	}
 	if !interpreterObject(f.File) {
 		return false

@@ -130,3 +130,15 @@ func TestReadable(t *testing.T) {
 		}
 	}
 }
+
+// Debian's _asyncio is stripped: what steps a task between the loop and its coroutine has no name.
+func TestFoldDropsStrippedAsyncio(t *testing.T) {
+	step := Frame{Function: "_asyncio.cpython-311-x86_64-linux-gnu.so+0x7e21", File: "_asyncio.cpython-311-x86_64-linux-gnu.so", Kind: Native}
+	handler, run := Frame{Function: "handler", Kind: Python}, Frame{Function: "Handle._run", Kind: Python}
+	if got := Fold([]Frame{handler, step, run}); len(got) != 2 || got[0] != handler || got[1] != run {
+		t.Errorf("between Python functions: %v", got)
+	}
+	if got := Fold([]Frame{step, run}); len(got) != 2 {
+		t.Errorf("where it runs itself: %v", got)
+	}
+}
