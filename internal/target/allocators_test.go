@@ -1,16 +1,20 @@
 package target
 
 import (
+	"bufio"
 	"os/exec"
 	"testing"
-	"time"
 )
 
 // TestInlinedAllocator reads Debian's interpreter, in which the allocator of objects is built into hundreds of functions.
 func TestInlinedAllocator(t *testing.T) {
 	const debian = "/usr/bin/python3"
-	cmd := exec.Command(debian, "-c", "input()")
+	cmd := exec.Command(debian, "-c", "print('ready', flush=True); input()")
 	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,12 +25,10 @@ func TestInlinedAllocator(t *testing.T) {
 		_ = stdin.Close()
 		_ = cmd.Wait()
 	}()
-	var a *Allocators
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if a, err = InspectAllocators(cmd.Process.Pid); err == nil && allocator(a, "PyObject_Malloc") != nil {
-			break
-		}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); err != nil || line != "ready\n" { // before, its libraries may not be there yet
+		t.Fatalf("the target says %q, %v", line, err)
 	}
+	a, err := InspectAllocators(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
