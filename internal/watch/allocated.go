@@ -1,8 +1,6 @@
 package watch
 
 import (
-	"strings"
-
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/stack"
@@ -10,7 +8,7 @@ import (
 
 // allocated tells of memory that an endpoint touched. It is called under mu.
 func (w *Watcher) allocated(endpoint string, s stack.Sample) {
-	if strings.HasPrefix(endpoint, "(") {
+	if outsideRequests(endpoint) {
 		return // of no request
 	}
 	w.gather(s.Time, func(c *collect.Collector) { c.Allocated(s.Time, endpoint, s.Value) })

@@ -1,8 +1,6 @@
 package watch
 
 import (
-	"strings"
-
 	"github.com/ragscope/ragscope/internal/stack"
 	"github.com/ragscope/ragscope/internal/target"
 )
@@ -21,7 +19,7 @@ func (l labeler) EndpointOf(s *stack.Sample) string {
 	if work := stack.RuntimeWork(s.Frames); work != "" {
 		return work
 	}
-	if strings.HasPrefix(served.Endpoint, "(") {
+	if outsideRequests(served.Endpoint) {
 		return served.Endpoint
 	}
 	known := false
