@@ -31,7 +31,7 @@ type allocs struct {
 	mu      sync.Mutex // of what follows, and held while it is loaded
 	loaded  bool
 	objects bpf.AllocObjects
-	chain   probeChain
+	chain   chain
 	taken   *takings
 	at      map[uint32][]target.Allocator // by process
 	links   []link.Link
@@ -65,7 +65,7 @@ func (a *allocs) prepare() error {
 		return fmt.Errorf("load sample_alloc: %w", err)
 	}
 	a.loaded = true
-	if err := a.chain.load(a.unwinder, a.origin, attach); err != nil {
+	if err := a.chain.loadProbes(a.unwinder, a.origin, attach); err != nil {
 		return fmt.Errorf("load the unwinder for probes: %w", err)
 	}
 	if a.taken, err = newTakings(Malloc, a.objects.AllocTaken); err != nil {

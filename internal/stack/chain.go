@@ -3,7 +3,9 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -12,8 +14,9 @@ import (
 	"go.opentelemetry.io/ebpf-profiler/tracer"
 )
 
-// chain is a third copy of the unwinder, after the one for clocks and the one for probes: for raw
-// tracepoints. The kernel lets only programs of one type call one another.
+// chain is a further copy of the unwinder, beside the one for clocks and the one for probes: for raw tracepoints, or
+// for probes that are attached many at once. The kernel lets only programs of one type, attached in the same way,
+// call one another.
 type chain struct {
 	programs *ebpf.Map // that call one another
 	entry    *ebpf.Program
@@ -49,29 +52,48 @@ func newRecords(spec *ebpf.MapSpec, unwinder *tracer.ProbeContext) error {
 	return nil
 }
 
-// load loads the chain with its entry's origin. Its last program is called where stop says.
-func (c *chain) load(unwinder *tracer.ProbeContext, origin uint16, records *ebpf.Map, stop *ebpf.Program) error {
+// loadRawTracepoints loads the chain for raw tracepoints with its entry's origin. Its last program is called where
+// stop says.
+func (c *chain) loadRawTracepoints(unwinder *tracer.ProbeContext, origin uint16, records *ebpf.Map, stop *ebpf.Program) error {
+	return c.load(unwinder, map[string]any{"origin_id_probe": origin, "python_frames_per_program": framesAtOnce}, chainParts{
+		programs: ourPrograms, maps: map[string]*ebpf.Map{ourRecords: records}, adapt: asRawTracepoint, stop: stop,
+	})
+}
+
+// chainParts are in what a chain differs from the unwinder's own.
+type chainParts struct {
+	programs string               // the name of our map of programs in their references
+	maps     map[string]*ebpf.Map // further maps of ours by such a name
+	adapt    func(p *ebpf.ProgramSpec, entry bool) error
+	stop     *ebpf.Program // in place of the last program; nil: that itself
+}
+
+func (c *chain) load(unwinder *tracer.ProbeContext, variables map[string]any, parts chainParts) error {
 	names := []string{chainEntry, chainStop}
 	for name := range chainPrograms {
 		names = append(names, name)
 	}
-	spec, err := unwinder.CollectionSpecWith([]string{"perf_progs"}, names, []string{"origin_id_probe", "python_frames_per_program"})
+	spec, err := unwinder.CollectionSpecWith([]string{"perf_progs"}, names, slices.Collect(maps.Keys(variables)))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(spec.Variables["origin_id_probe"].Set(origin), spec.Variables["python_frames_per_program"].Set(framesAtOnce)); err != nil {
-		return err
+	for name, value := range variables {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("set %s: %w", name, err)
+		}
 	}
 	if c.programs, err = ebpf.NewMap(spec.Maps["perf_progs"]); err != nil {
 		return fmt.Errorf("create the map of the unwinder's programs: %w", err)
 	}
 	delete(spec.Maps, "perf_progs")
 	for name, program := range spec.Programs {
-		if err := asRawTracepoint(program, name == chainEntry); err != nil {
+		if err := parts.adapt(program, name == chainEntry); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if err := unwinder.RewriteMaps(spec, map[string]*ebpf.Map{ourPrograms: c.programs, ourRecords: records}); err != nil {
+	ours := map[string]*ebpf.Map{parts.programs: c.programs}
+	maps.Copy(ours, parts.maps)
+	if err := unwinder.RewriteMaps(spec, ours); err != nil {
 		return err
 	}
 	rodata, err := bindReadOnly(spec)
@@ -79,7 +101,7 @@ func (c *chain) load(unwinder *tracer.ProbeContext, origin uint16, records *ebpf
 		return err
 	}
 	defer rodata.Close() // the loaded programs hold it
-	return c.link(spec, stop)
+	return c.link(spec, parts.stop)
 }
 
 func (c *chain) link(spec *ebpf.CollectionSpec, stop *ebpf.Program) (err error) {
@@ -88,6 +110,9 @@ func (c *chain) link(spec *ebpf.CollectionSpec, stop *ebpf.Program) (err error) 
 	}
 	if c.stop, err = ebpf.NewProgram(spec.Programs[chainStop]); err != nil {
 		return fmt.Errorf("load %s: %w", chainStop, err)
+	}
+	if stop == nil {
+		stop = c.stop
 	}
 	if err := c.programs.Put(uint32(support.ProgUnwindStop), stop); err != nil {
 		return fmt.Errorf("link the end of unwinding: %w", err)
@@ -105,6 +130,19 @@ func (c *chain) link(spec *ebpf.CollectionSpec, stop *ebpf.Program) (err error) 
 	return nil
 }
 
+// refer gives a program our maps for those that it may not share.
+func refer(p *ebpf.ProgramSpec, programs, records string) {
+	for i := range p.Instructions {
+		ins := &p.Instructions[i]
+		switch ins.Reference() {
+		case "perf_progs":
+			*ins = ins.WithReference(programs)
+		case "per_cpu_records":
+			*ins = ins.WithReference(records)
+		}
+	}
+}
+
 // The names that our maps have in the programs' references; the unwinder's own are taken.
 const (
 	ourPrograms = "raw_tp_progs"
@@ -114,15 +152,10 @@ const (
 // asRawTracepoint gives a program another type, and our maps for those that it may not share.
 func asRawTracepoint(p *ebpf.ProgramSpec, entry bool) error {
 	p.Type, p.AttachType, p.AttachTo, p.SectionName = ebpf.RawTracepoint, 0, "", "raw_tp/unwind"
+	refer(p, ourPrograms, ourRecords)
 	patched := 0
 	for i := range p.Instructions {
 		ins := &p.Instructions[i]
-		switch ins.Reference() {
-		case "perf_progs":
-			*ins = ins.WithReference(ourPrograms)
-		case "per_cpu_records":
-			*ins = ins.WithReference(ourRecords)
-		}
 		if entry && readsMode(ins) {
 			*ins = asm.Mov.Imm(ins.Dst, kernelMode[runtime.GOARCH].value).WithMetadata(ins.Metadata)
 			patched++
@@ -167,5 +200,6 @@ func (c *chain) close() error {
 	if c.programs != nil {
 		errs = append(errs, c.programs.Close())
 	}
+	*c = chain{}
 	return errors.Join(errs...)
 }

@@ -65,7 +65,7 @@ func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 	if err := o.attach(); err != nil {
 		return err
 	}
-	if err := o.chain.load(unwinder, origin, o.objects.OffcpuRecords, o.objects.OffcpuStop); err != nil {
+	if err := o.chain.loadRawTracepoints(unwinder, origin, o.objects.OffcpuRecords, o.objects.OffcpuStop); err != nil {
 		return fmt.Errorf("load the unwinder for sleeps: %w", err)
 	}
 	for at, program := range []*ebpf.Program{o.chain.entry, o.chain.stop} {
