@@ -118,15 +118,25 @@ func order(t *testing.T, in io.Writer, out *bufio.Reader, function string, bytes
 }
 
 // bytesIn is the sum of the samples of a function that come within the time in which all of them do.
-func bytesIn(s *Sampler, kind Kind, function string) (sum int64) {
+func bytesIn(s *Sampler, kind Kind, function string) int64 {
+	in, _ := bytesByStack(s, kind, function)
+	return in
+}
+
+// bytesByStack is that sum, and the samples that are not of the function.
+func bytesByStack(s *Sampler, kind Kind, function string) (in int64, others []int64) {
 	for end := time.After(400 * time.Millisecond); ; {
 		select {
 		case x := <-s.Samples():
-			if x.Kind == kind && calls(x.Frames, function) {
-				sum += x.Value
+			switch {
+			case x.Kind != kind:
+			case calls(x.Frames, function):
+				in += x.Value
+			default:
+				others = append(others, x.Value)
 			}
 		case <-end:
-			return sum
+			return in, others
 		}
 	}
 }
