@@ -34,17 +34,23 @@ func TestSend(t *testing.T) {
 	}{
 		{"taken at once", "on_cpu 1", served().at(2).reply(1, hundred+body(100))},
 		{"the rest is taken later",
-			"on_cpu 1, send 8", served().at(2).part(1, hundred+body(40)).loop().slept(2.1).at(10).reply(1, body(60))},
+			"on_cpu 1, send 8", served().at(2).part(1, hundred+body(40)).loop().at(10).slept(2.1).reply(1, body(60))},
 		{"in three parts, then nothing fits, then the rest",
-			"on_cpu 1, send 8", served().at(2).part(1, hundred+body(40)).loop().slept(2.1).at(5).part(1, body(10)).at(7).refused(1).loop().at(10).reply(1, body(50))},
+			"on_cpu 1, send 8", served().at(2).part(1, hundred+body(40)).loop().at(5).slept(2.1).part(1, body(10)).at(7).refused(1).loop().at(10).reply(1, body(50))},
+		{"the loop is told, and has no CPU",
+			"on_cpu 1, send 3, loop_wait 5", served().at(2).part(1, hundred+body(40)).loop().at(9).off(2.1, 5, event.Epoll).at(10).reply(1, body(60))},
+		{"the loop is told, and runs other callbacks first",
+			"on_cpu 1, send 4, loop_wait 4", served().at(2).part(1, hundred+body(40)).loop().at(6).loop().at(10).reply(1, body(60))},
+		{"the loop goes on with something else, and the client has made no room",
+			"on_cpu 1, send 8", served().at(2).part(1, hundred+body(40)).loop().at(6).loop().at(7).refused(1).at(8).refused(1).loop().at(10).slept(8.1).reply(1, body(60))},
 		{"the handler goes on computing meanwhile",
-			"on_cpu 3, send 6", served().at(2).part(1, hundred+body(40)).at(4).loop().slept(4).at(10).reply(1, body(60))},
+			"on_cpu 3, send 6", served().at(2).part(1, hundred+body(40)).at(4).loop().at(10).slept(4).reply(1, body(60))},
 		{"a drained handler is run in the loop's next turn",
 			"on_cpu 1, send 3, loop_wait 2, on_cpu 1",
-			served().at(2).part(1, hundred+body(20)).loop().slept(2).at(5).reply(1, body(30)).at(6).loop().at(7).enter(0xa).at(8).reply(1, body(50))},
+			served().at(2).part(1, hundred+body(20)).loop().at(5).slept(2).reply(1, body(30)).at(6).loop().at(7).enter(0xa).at(8).reply(1, body(50))},
 		{"a handler that sleeps has not waited for the loop",
 			"on_cpu 1, send 3, unexplained 5, on_cpu 1",
-			served().at(2).part(1, hundred+body(20)).loop().slept(2).at(5).reply(1, body(30)).loop().slept(5).at(9).loop().slept(9).at(10).enter(0xa).at(11).reply(1, body(50))},
+			served().at(2).part(1, hundred+body(20)).loop().at(5).slept(2).reply(1, body(30)).loop().at(9).slept(5).loop().at(10).slept(9).enter(0xa).at(11).reply(1, body(50))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, tr := play(t, c.tape)

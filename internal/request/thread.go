@@ -21,6 +21,7 @@ type thread struct {
 	address  uint64 // of the current context; 0: lent to a request
 	asleep   int64  // since when it sleeps in something else than epoll or the GIL; 0: it does not
 	slept    int64  // when the event loop last went to sleep
+	roused   int64  // when what the loop runs now was there, at the latest: it was woken, or asked and had not to sleep
 	since    int64  // the current step's begin
 	cuts     []cut  // of the current step
 	serving  *live  // thread as execution context: no contexts, one request at a time
@@ -209,7 +210,7 @@ func (t *Tracker) onLoop(e *event.Event) {
 		th.isLoop, th.history = true, history{limit: maxHistory}
 	}
 	th.limiter.turned(th.turn, e.Time)
-	th.turn++
+	th.turn, th.roused = th.turn+1, e.Time
 	th.base, th.firsts = e.Context, th.firsts[:0]
 	t.asked(th, e)
 	th.reading = reading{}
@@ -227,7 +228,10 @@ func (t *Tracker) onSwitch(e *event.Event) {
 	if why&event.Epoll != 0 {
 		t.pause(th, e.Arrive) // the loop slept: its last callback was done
 		delete(t.starting, e.PID)
-		th.slept = e.Arrive
+		th.slept, th.roused = e.Arrive, c.woken
+		if c.woken < c.off || c.woken > c.on { // not told
+			th.roused = c.on
+		}
 		t.polled(th, e)
 		now, _ := th.thisRound()
 		now.slept = true
