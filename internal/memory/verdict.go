@@ -11,10 +11,10 @@ import (
 // answered in it, second by second; without any it goes by the time.
 //
 // The warm-up is left out (afterWarmUp). Of the rest the slope is estimated with a 95 % confidence
-// interval (regress). "leak suspected" needs the interval above zero at 90 readings or more, and
-// growth that goes on: where the second half grows less than half as fast as the first it may be
-// a cache that fills, and memory is "growing", as it is with fewer readings. "stable" needs an
-// interval that rules growth out that would matter. Else the window is "too short to say".
+// interval (regress). "leak suspected" needs 90 readings or more, growth of which the interval makes
+// enough sure, over the time as well as over the requests, and growth that goes on: where the second
+// half grows less than half as fast as the first it may be a cache that fills, and memory is
+// "growing", as it is where it is less sure. "stable" needs an interval that rules growth out that would matter. Else the window is "too short to say".
 func Judge(ticks []recording.MemoryTick, timeline []recording.Tick) recording.MemoryGrowth {
 	if len(ticks) < minTicks {
 		return tooShort("%s of memory, %d are needed", count(len(ticks), "reading"), minTicks)
@@ -67,6 +67,9 @@ func (s stretch) judge(warmUp string) recording.MemoryGrowth {
 		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s; %s are too few to tell a leak from caches that fill: %d are needed", s.rate(&g), count(s.len(), "reading"), minLeakTicks)
 	case grows && e.Estimate*length < minLeak:
 		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s, %s in all: too little to tell a leak from a cache that is nearly full; watch longer", s.rate(&g), recording.Bytes(e.Estimate*length))
+	case grows && (e.Low*length < minLeak || g.GrowthBytesPerSecond.Low <= 0):
+		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s, but unevenly: of that only %s are sure, which a few more requests at a time take as well; watch longer",
+			s.rate(&g), recording.Bytes(max(0, min(e.Low*length, g.GrowthBytesPerSecond.Low*span(s.seconds)))))
 	case grows:
 		g.Verdict, g.Reason = LeakSuspected, fmt.Sprintf("it grew by %s, without slowing down, for %s", s.rate(&g), s.extent())
 	case e.High*length > max(matters, minGrowth):

@@ -150,6 +150,9 @@ func ownCode(file string) bool {
 	if file == "runpy.py" { // of python -m, frozen into the interpreter from 3.11 on and known without a folder
 		return false
 	}
+	if path.Base(path.Dir(file)) == "bin" && path.Ext(file) == "" { // a launcher that pip wrote
+		return false
+	}
 	return file != "" && file[0] != '<' && !strings.HasSuffix(file, ".pyx")
 }
 

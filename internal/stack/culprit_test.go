@@ -25,6 +25,8 @@ func TestCulprit(t *testing.T) {
 		{"only libraries", "encode (json/encoder.py)", []Frame{py("encode", stdlib), py("run_endpoint", installed)}},
 		{"a relative path", "handler (main.py)", []Frame{py("handler", "main.py")}},
 		{"started by python -m", "encode (json/encoder.py)", []Frame{py("encode", stdlib), py("run", installed), py("_run_code", "runpy.py")}},
+		{"started by a launcher", "encode (json/encoder.py)", []Frame{py("encode", stdlib), py("run", installed), py("<module>", "/srv/venv/bin/uvicorn")}},
+		{"a program in bin", "<module> (bin/serve.py)", []Frame{py("encode", stdlib), py("<module>", "/srv/bin/serve.py")}},
 		{"made at run time", "handler (app/main.py)", []Frame{py("f", "<string>"), py("handler", "/app/main.py")}},
 		{"no file", "f", []Frame{py("f", "")}},
 	} {
