@@ -36,7 +36,7 @@ func reportCommand() *cli.Command {
 		Description: "Reads every *_recording.json of the results folder, one per scenario, as `loader run --agent` leaves them.\n" +
 			"With --agent it also takes the whole run and the CPU profile from a running agent.\n" +
 			"Writes the report as Markdown and as one HTML page, and recording.json, memory_profile.svg,\n" +
-			"memory_report.json, latency_report.json, cpu.pb.gz and cpu.svg into the results folder.",
+			"memory_report.json, latency_report.json and the profiles into the results folder.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "results", Usage: "`DIR` with one *_recording.json per scenario", Value: "results", EnvVars: []string{"RAGSCOPE_RESULTS"}},
 			&cli.StringFlag{Name: "agent", Usage: "base `URL` of a running agent, for the whole run and the CPU profile", EnvVars: []string{"RAGSCOPE_AGENT"}},
@@ -118,15 +118,18 @@ func readScenarios(dir string) (in report.Input, err error) {
 
 // fromFolder takes the profiles that an earlier report or `agent record` left in the folder.
 func fromFolder(dir string, in *report.Input) {
-	in.CPU, _ = os.ReadFile(filepath.Join(dir, "cpu.pb.gz"))
-	in.Flame, _ = os.ReadFile(filepath.Join(dir, "cpu.svg"))
-	if in.Flame == nil {
-		in.FlameWhy = "there is no cpu.svg in the results folder and no agent was asked"
+	for _, kind := range report.ProfileKinds {
+		p := report.Profile{Kind: kind}
+		p.Pprof, _ = os.ReadFile(filepath.Join(dir, kind+".pb.gz"))
+		if p.SVG, _ = os.ReadFile(filepath.Join(dir, kind+".svg")); p.SVG == nil {
+			p.Why = "there is no " + kind + ".svg in the results folder and no agent was asked"
+		}
+		in.Profiles = append(in.Profiles, p)
 	}
 }
 
-// fromAgent takes the recording of the whole run, without which it fails, and the CPU
-// profile, without which the report says why.
+// fromAgent takes the recording of the whole run, without which it fails, and the profiles,
+// of which the report says why one is not there.
 func fromAgent(ctx context.Context, base string, in *report.Input) error {
 	body, err := get(ctx, base+"/api/v1/recording")
 	if err != nil {
@@ -140,20 +143,26 @@ func fromAgent(ctx context.Context, base string, in *report.Input) error {
 		return fmt.Errorf("the agent at %s watches %s, but the scenarios ran against %s: name the agent that watched them", base, whole.Target.Address, other)
 	}
 	in.Whole = whole
-	profile, err := get(ctx, base+"/api/v1/profile/cpu?format=pprof")
-	if err == nil {
-		in.CPU = profile
-	}
-	flame, err := get(ctx, base+"/api/v1/profile/cpu?format=svg")
-	switch {
-	case err != nil:
-		in.FlameWhy = err.Error()
-	case !strings.Contains(string(flame[:min(len(flame), 1024)]), "<svg"):
-		in.FlameWhy = "the agent's answer is not an SVG picture"
-	default:
-		in.Flame = flame
+	for _, kind := range report.ProfileKinds {
+		in.Profiles = append(in.Profiles, askProfile(ctx, base, kind))
 	}
 	return nil
+}
+
+func askProfile(ctx context.Context, base, kind string) report.Profile {
+	p := report.Profile{Kind: kind}
+	if profile, err := get(ctx, base+"/api/v1/profile/"+kind+"?format=pprof"); err == nil {
+		p.Pprof = profile
+	}
+	switch flame, err := get(ctx, base+"/api/v1/profile/"+kind+"?format=svg"); {
+	case err != nil:
+		p.Why = err.Error()
+	case !strings.Contains(string(flame[:min(len(flame), 1024)]), "<svg"):
+		p.Why = "the agent's answer is not an SVG picture"
+	default:
+		p.SVG = flame
+	}
+	return p
 }
 
 // differentTarget returns the address that the scenarios were recorded at, when it is not the

@@ -1,10 +1,10 @@
 // Package report turns recordings and their diagnosis into the seven-section performance
 // report and the JSON and SVG files beside it.
 //
-// In: one recording per scenario, the recording of the whole run, and the CPU profile where
-// there is one. Out: report.md, report.html (one file, no external assets), recording.json,
-// memory_profile.svg, memory_report.json, latency_report.json, cpu.pb.gz and cpu.svg. Both
-// reports are renderings of one document, so their figures are the same.
+// In: one recording per scenario, the recording of the whole run, and the profiles that there
+// are. Out: report.md, report.html (one file, no external assets), recording.json,
+// memory_profile.svg, memory_report.json, latency_report.json, and a .pb.gz and an .svg of each
+// profile. Both reports are renderings of one document, so their figures are the same.
 //
 // It never measures and never estimates: every figure stands in a recording, or is
 // arithmetic on figures that do; what is absent reads "not measured" with the reason.
@@ -28,9 +28,7 @@ import (
 type Input struct {
 	Scenarios []*recording.Recording // one per scenario, each with its loader's figures
 	Whole     *recording.Recording   // the whole run; see Complete
-	CPU       []byte                 // CPU profile, gzipped pprof; nil: none
-	Flame     []byte                 // CPU flame graph, SVG; nil: none
-	FlameWhy  string                 // why there is none
+	Profiles  []Profile              // of ProfileKinds
 	Caveats   []string               // what happened while gathering the input and bears on the result
 }
 
@@ -69,28 +67,18 @@ func Write(in Input, results, out string) ([]string, error) {
 	doc := Build(in)
 	doc.Assets = filepath.ToSlash(assets)
 	base := strings.TrimSuffix(strings.TrimSuffix(out, ".md"), ".html")
-	text := func(s string) func(io.Writer) error {
-		return func(w io.Writer) error { _, err := io.WriteString(w, s); return err }
-	}
 	inResults := func(name string) string { return filepath.Join(results, name) }
-	files := []struct {
-		path string
-		fill func(io.Writer) error
-	}{
+	files := []reportFile{
 		{base + ".md", func(w io.Writer) error { return Markdown(w, doc) }},
 		{base + ".html", func(w io.Writer) error { return HTML(w, doc) }},
 		{inResults("recording.json"), func(w io.Writer) error { return recording.Encode(w, in.Whole) }},
 		{inResults(memoryfile.PictureName), func(w io.Writer) error { return memoryfile.Draw(w, in.Whole, in.Scenarios) }},
 		{inResults(memoryfile.ReportName), memoryReport(in).Write},
 		{inResults("latency_report.json"), func(w io.Writer) error { return encode(w, latencyReport(in)) }},
-		{inResults("cpu.pb.gz"), text(string(in.CPU))},
-		{inResults("cpu.svg"), text(string(in.Flame))},
 	}
+	files = append(files, in.profileFiles(inResults)...)
 	var written []string
 	for _, f := range files {
-		if (strings.HasSuffix(f.path, "cpu.pb.gz") && in.CPU == nil) || (strings.HasSuffix(f.path, "cpu.svg") && in.Flame == nil) {
-			continue
-		}
 		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
 			return written, err
 		}
@@ -100,6 +88,11 @@ func Write(in Input, results, out string) ([]string, error) {
 		written = append(written, f.path)
 	}
 	return written, nil
+}
+
+type reportFile struct {
+	path string
+	fill func(io.Writer) error
 }
 
 func encode(w io.Writer, v any) error {

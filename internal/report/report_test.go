@@ -66,7 +66,7 @@ func TestMarkdown(t *testing.T) {
 
 func full() Input {
 	in := fixture()
-	in.Flame, in.CPU = []byte(flame), []byte("profile")
+	in.Profiles = []Profile{{Kind: "cpu", SVG: []byte(flame), Pprof: []byte("profile")}, {Kind: "off_cpu", SVG: []byte(flame)}, {Kind: "memory", Why: "nothing new was touched"}}
 	return in
 }
 
@@ -146,7 +146,7 @@ func TestWriteAllFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(written) != 8 {
+	if len(written) != 9 {
 		t.Errorf("wrote %v", written)
 	}
 	again, err := recording.Read(filepath.Join(dir, "recording.json"))

@@ -52,15 +52,7 @@ func (b *builder) bottlenecks() Section {
 	b.eventLoop(&s)
 	s.heading("CPU")
 	s.table(cpuTable(b.whole))
-	if b.in.Flame != nil {
-		s.Blocks = append(s.Blocks, Block{Flame: b.in.Flame, FlameURL: "cpu.svg"})
-	} else {
-		why := b.in.FlameWhy
-		if why == "" {
-			why = "no CPU profile is beside the recordings"
-		}
-		s.text("Flame graph: not measured (" + why + ").")
-	}
+	b.flames(&s)
 	return s
 }
 

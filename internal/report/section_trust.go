@@ -177,8 +177,10 @@ func (b *builder) notMeasured() (out []string) {
 			add("expected gain of the recommendations", "not predicted yet; this version does not compute a what-if from the trace")
 		}
 	}
-	if b.in.Flame == nil && b.in.FlameWhy != "" {
-		add("CPU flame graph", b.in.FlameWhy)
+	for _, p := range b.in.Profiles {
+		if p.SVG == nil && p.Why != "" {
+			add("flame graph of "+profileTitles[p.Kind], p.Why)
+		}
 	}
 	return out
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/report"
 )
 
 // printVerdict ends the demonstration: what the recording says is slow, how far it can be trusted, and where to look.
@@ -20,10 +22,22 @@ func printVerdict(w io.Writer, results string) error {
 		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintf(w, "Report        %s\n", filepath.Join(results, "report.html"))
-	fmt.Fprintf(w, "Flame graph   %s\n", filepath.Join(results, "cpu.svg"))
+	fmt.Fprintf(w, "Flame graphs  %s\n", flameGraphs(results))
 	fmt.Fprintf(w, "All figures   %s\n", filepath.Join(results, "recording.json"))
 	_, err = fmt.Fprintln(w, "Explore       'make demo-up' keeps the stack running; deploy/demo/README.md says how to move the bottleneck")
 	return err
+}
+
+// flameGraphs names those that there are: it may be that nothing slept for a reason, or touched new memory.
+func flameGraphs(results string) string {
+	var found []string
+	for _, kind := range report.ProfileKinds {
+		path := filepath.Join(results, kind+".svg")
+		if _, err := os.Stat(path); err == nil {
+			found = append(found, path)
+		}
+	}
+	return strings.Join(found, "\n              ")
 }
 
 // verdict is at most six lines.
