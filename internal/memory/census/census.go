@@ -16,7 +16,7 @@ type Interpreter struct {
 // Container is one that holds MinEntries or more.
 type Container struct {
 	Type    string // "list", "collections.deque"
-	Name    string // "app.cache", the variable of a module that refers to it, or "Store.cache", the attribute of an instance; "": none is known
+	Name    string // "app.cache", the variable of a module that refers to it; "Store.cache", the attribute of an instance; "closure of f", "lru_cache of f"; "": none is known
 	Entries int64
 	Users   []string // functions of that module, and methods of its classes or of that class, whose code names it: "remember", "Store.put"
 }
@@ -97,6 +97,7 @@ const (
 	module
 	function
 	class
+	lruCache
 )
 
 func (w *walk) all() error {
@@ -123,6 +124,10 @@ func (w *walk) all() error {
 				modules = append(modules, object)
 			case dict:
 				w.lookInside(object)
+			case function:
+				w.lookAtFunction(object)
+			case lruCache:
+				w.lookAtCache(object)
 			case other:
 				if t := w.typeOf(object); t.flags&flagHeapType != 0 {
 					w.lookAtInstance(object, t)
@@ -209,6 +214,8 @@ func (w *walk) typeOf(object uint64) *typeFacts {
 		t.kind = module
 	case t.name == "function":
 		t.kind = function
+	case t.name == "functools._lru_cache_wrapper":
+		t.kind = lruCache
 	case flags&(1<<31) != 0: // Py_TPFLAGS_TYPE_SUBCLASS
 		t.kind = class
 	}
