@@ -36,6 +36,9 @@ func TestDoctor(t *testing.T) {
 	if f := finding(t, json.out, "target"); f.Verdict != "ok" || !strings.Contains(f.Detail, target.port) {
 		t.Errorf("%+v", f)
 	}
+	if !strings.Contains(text.out, "memory: RSS ") {
+		t.Errorf("it says nothing about the target's memory:\n%s", text.out)
+	}
 	if !strings.Contains(text.out, " is Go ") || !strings.Contains(text.out, "not measured: endpoint of CPU samples") {
 		t.Errorf("it does not say what a target that is not Python lacks:\n%s", text.out)
 	}

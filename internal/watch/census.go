@@ -10,6 +10,7 @@ import (
 
 	"github.com/ragscope/ragscope/internal/memory/census"
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/target"
 )
 
 const (
@@ -58,7 +59,7 @@ func (w *Watcher) count() (counts map[int]*census.Count, why string) {
 			continue
 		}
 		begin := time.Now()
-		c, err := census.Take(census.Interpreter{PID: pid, Minor: py.Minor, Runtime: py.Runtime, RuntimeEnd: py.RuntimeEnd, InterpHead: uint64(py.Offsets.InterpHead)})
+		c, err := census.Take(interpreterOf(pid, py))
 		if err != nil {
 			why = cmp.Or(why, fmt.Sprintf("process %d: %v", pid, err))
 			continue
@@ -70,6 +71,10 @@ func (w *Watcher) count() (counts map[int]*census.Count, why string) {
 		counts[pid] = c
 	}
 	return counts, why
+}
+
+func interpreterOf(pid int, py *target.Python) census.Interpreter {
+	return census.Interpreter{PID: pid, Minor: py.Minor, Runtime: py.Runtime, RuntimeEnd: py.RuntimeEnd, InterpHead: uint64(py.Offsets.InterpHead)}
 }
 
 // countAgain takes the last census and keeps what grew since the first.

@@ -131,7 +131,7 @@ func processFindings(k *kernel.Kernel, p target.Process) []Finding {
 	py, err := target.InspectPython(p.PID)
 	if errors.Is(err, target.ErrNotPython) {
 		_ = k.Watch(p.PID, nil) // its hooks are reported by hookFindings
-		return otherFindings(name, p.Name, target.InspectRuntime(p.PID))
+		return append(otherFindings(name, p.Name, target.InspectRuntime(p.PID)), memoryFindings(name, p.PID, nil)...)
 	}
 	if err != nil {
 		return []Finding{{name, Degraded, err.Error(), "requests and calls are seen; links between them are not", false}}
@@ -151,7 +151,7 @@ func processFindings(k *kernel.Kernel, p target.Process) []Finding {
 		out = append(out, Finding{name, Missing, err.Error(), "", false})
 	}
 	k.FollowTLS(p.PID, libraries)
-	return out
+	return append(out, memoryFindings(name, p.PID, py)...)
 }
 
 // tlsFindings says whose TLS can be followed.
