@@ -20,6 +20,9 @@ func (b *builder) load() Section {
 		s.heading(fmt.Sprintf("Scenario %s", name(r)))
 		s.text(scenarioSentence(r))
 		s.table(endpointTable(r))
+		if t := splitTable(r); t != nil {
+			s.table(t)
+		}
 		if t := taskTable(r); t != nil {
 			s.table(t)
 		}
