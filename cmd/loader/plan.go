@@ -69,9 +69,12 @@ func amounts(c *cli.Context, s *scenario.Scenario) error {
 		return command.Wrong("--users is the closed model, --rate the open one: give one of them")
 	}
 	if c.IsSet("users") {
-		if s.Users, s.Rate = c.Int("users"), 0; s.Users < 1 {
+		if s.Users, s.Rate, s.Stages = c.Int("users"), 0, nil; s.Users < 1 {
 			return command.Wrong("--users %d: at least one user is needed", s.Users)
 		}
+	}
+	if len(s.Stages) > 0 && c.IsSet("spawn-rate") && !c.IsSet("rate") {
+		return command.Wrong("--spawn-rate does not go with the stages of scenario %s: change them there, or replace them by --users as well", s.Name)
 	}
 	rates := map[string]*float64{"spawn-rate": &s.SpawnRate, "hatch-rate": &s.SpawnRate, "rate": &s.Rate}
 	for name, to := range rates {
@@ -83,6 +86,9 @@ func amounts(c *cli.Context, s *scenario.Scenario) error {
 			return command.Wrong("--%s: %w", name, err)
 		}
 		*to = v
+		if name == "rate" {
+			s.Stages = nil
+		}
 	}
 	var err error
 	if c.IsSet("run-time") {

@@ -8,35 +8,55 @@ import (
 
 // closed runs the closed model: users who wait for each answer and think before the next
 // request. The intended instant of a request is the moment its user's thinking ends; that of
-// the first one is the moment the user was meant to start.
+// the first one is the moment the user was meant to start. When users are to become fewer, the
+// newest go first; they end their request and do not think any more.
 func (r *run) closed(ctx context.Context) error {
-	alarm, err := newAlarm()
+	h, err := r.newHelm(ctx)
 	if err != nil {
 		return err
 	}
-	defer alarm.close()
+	defer h.close()
 	var users sync.WaitGroup
 	defer users.Wait()
-	pace := Constant{max(r.scenario.SpawnRate, 1e-9)}
-	var start time.Duration
-	for i := range max(r.scenario.Users, 1) {
-		start = pace.Next(start, uint64(i))
-		if err := alarm.wait(ctx, Wait(start, r.since())); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+	var stops []context.CancelFunc // of the users that run, oldest first
+	defer func() {
+		for _, stop := range stops {
+			stop()
 		}
-		intended := start
-		users.Go(func() { r.user(ctx, i+1, intended) })
+	}()
+	var at time.Duration
+	for started := 0; ; {
+		next, by, resting := h.plan.Change(len(stops), at)
+		r.spawning.Store(!resting)
+		changed, err := h.until(next)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		case changed:
+			at = min(next, r.since())
+			continue
+		}
+		at = next
+		if n := len(stops); by < 0 {
+			stops[n-1]()
+			stops = stops[:n-1]
+			continue
+		}
+		started++
+		own, stop := context.WithCancel(ctx)
+		stops = append(stops, stop)
+		number, intended := started, at
+		users.Go(func() { r.user(own, number, intended) })
 	}
-	return nil
 }
 
 func (r *run) user(ctx context.Context, number int, intended time.Duration) {
 	r.users.Add(1)
 	defer r.users.Add(-1)
 	w := r.worker(number)
+	defer w.box.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {

@@ -6,8 +6,9 @@
 // whose generator could not keep its schedule is marked invalid and says why, and a request
 // that was stopped before its end is counted apart.
 //
-// The room in one look: a Pacer says when (pacer.go), users or a dispatcher follow it
-// (closed.go, open.go), a Sender sends (sender.go, http.go, stream.go), every worker keeps
+// The room in one look: a Plan is the load against time (plan.go), and may change while the run
+// goes on (control.go); users follow it (closed.go), or a Pacer says when it makes requests due
+// (pacer.go) and a dispatcher sends them (open.go), a Sender sends (sender.go, http.go, stream.go), every worker keeps
 // its samples in a mailbox of its own (sample.go), and one goroutine gathers them, adds them
 // up (summary.go) and feeds the sinks (run.go).
 package load

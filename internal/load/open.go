@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -17,43 +18,52 @@ type job struct {
 // the server stalls, requests pile up and the response clock shows it; a send that finds
 // MaxInFlight requests under way is missed, counted, and makes the run invalid.
 func (r *run) open(ctx context.Context) error {
-	alarm, err := newAlarm()
+	h, err := r.newHelm(ctx)
 	if err != nil {
 		return err
 	}
-	defer alarm.close()
+	defer h.close()
 	slots := &slots{run: r, jobs: make(chan job), limit: int64(r.scenario.MaxInFlight)}
 	if slots.limit == 0 {
 		slots.limit = DefaultMaxInFlight
 	}
 	defer slots.wait()
 
-	pace, choose := r.pacer(), rand.New(rand.NewPCG(r.cfg.Seed, 0))
+	pace, choose := r.pacer(h.plan), rand.New(rand.NewPCG(r.cfg.Seed, 0))
 	var intended time.Duration
-	for hit := uint64(0); ; hit++ {
-		intended = pace.Next(intended, hit)
-		if end := r.scenario.RunTime; end > 0 && intended >= end {
-			return nil
-		}
-		if err := alarm.wait(ctx, Wait(intended, r.since())); err != nil {
-			if ctx.Err() == nil {
-				return err
+	for hit := uint64(0); ; {
+		next := pace.Next(intended, hit)
+		if end := r.scenario.RunTime; end > 0 && next >= end {
+			if !r.steered {
+				return nil
 			}
-			r.countMissed(pace, intended, hit)
-			return nil
+			next = math.MaxInt64 // nothing is due any more, unless the rate is raised
 		}
-		if !slots.give(job{r.picker.Pick(choose), intended}) {
+		changed, err := h.until(next)
+		switch {
+		case ctx.Err() != nil:
+			r.countMissed(pace, next, hit)
+			return nil
+		case err != nil:
+			return err
+		case changed:
+			pace = r.pacer(h.plan)
+			continue
+		}
+		if !slots.give(job{r.picker.Pick(choose), next}) {
 			r.missed.Add(1)
 			r.crowded.Add(1)
 		}
+		intended = next
+		hit++
 	}
 }
 
-func (r *run) pacer() Pacer {
+func (r *run) pacer(p Plan) Pacer {
 	if r.scenario.Poisson {
-		return Poisson{r.scenario.Rate, r.cfg.Seed}
+		return Poisson{p, r.cfg.Seed}
 	}
-	return Constant{r.scenario.Rate}
+	return Even{p}
 }
 
 // countMissed counts the hits that were due before now and not sent, hit being the first.

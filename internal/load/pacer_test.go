@@ -8,7 +8,9 @@ import (
 	"time"
 )
 
-func TestConstantPace(t *testing.T) {
+func steady(rate float64) Plan { return Plan{}.To(0, rate, 0) }
+
+func TestEvenPace(t *testing.T) {
 	tests := []struct {
 		rate float64
 		hit  uint64
@@ -22,7 +24,7 @@ func TestConstantPace(t *testing.T) {
 		{1e-9, 1e10, math.MaxInt64},
 	}
 	for _, tt := range tests {
-		if got := (Constant{tt.rate}).Next(12345, tt.hit); got != tt.want {
+		if got := (Even{steady(tt.rate)}).Next(12345, tt.hit); got != tt.want {
 			t.Errorf("hit %d at %g/s: %v, want %v", tt.hit, tt.rate, got, tt.want)
 		}
 	}
@@ -31,7 +33,7 @@ func TestConstantPace(t *testing.T) {
 // Gaps of the Poisson pace have mean 1/rate and a standard deviation as large; they repeat.
 func TestPoissonPace(t *testing.T) {
 	const n, rate = 200_000, 100
-	p := Poisson{rate, 7}
+	p := Poisson{steady(rate), 7}
 	var previous time.Duration
 	var sum, squares float64
 	for hit := range uint64(n) {
@@ -48,7 +50,7 @@ func TestPoissonPace(t *testing.T) {
 		t.Errorf("mean gap %.5f s, deviation %.5f s, want both near %.5f", mean, deviation, 1.0/rate)
 	}
 	first, again := p.Next(5, 3), p.Next(5, 3)
-	if first != again || first == (Poisson{rate, 8}).Next(5, 3) {
+	if first != again || first == (Poisson{steady(rate), 8}).Next(5, 3) {
 		t.Error("a gap does not depend on seed and hit alone")
 	}
 }

@@ -14,7 +14,7 @@ type Result struct {
 	*Summary
 	Scenario *scenario.Scenario
 	Host     string
-	Start    time.Time
+	Start    time.Time     // of the run, or of the last reset
 	Elapsed  time.Duration // start to the last answer
 	Missed   int64         // sends of the open model that were due and not made
 	Invalid  []string      // why the generator could not keep its schedule
@@ -27,15 +27,16 @@ const (
 	maxMissedShare = 0.01
 )
 
-func (r *run) result(sum *Summary, usage usage) *Result {
+func (r *run) result(sum *Summary) *Result {
+	end := sum.LastEnd
+	if end == 0 {
+		end = r.since()
+	}
 	res := &Result{
-		Summary: sum, Scenario: r.scenario, Host: r.base, Start: r.start, Elapsed: sum.LastEnd,
-		Missed: r.missed.Load(), Usage: usage.stop(),
+		Summary: sum, Scenario: r.scenario, Host: r.base, Start: r.start.Add(sum.Since), Elapsed: end - sum.Since,
+		Missed: r.missed.Load() - r.forgotMissed, Usage: r.usage.stop(),
 	}
-	if res.Elapsed == 0 {
-		res.Elapsed = r.since()
-	}
-	res.Invalid = invalid(sum, res.Missed, r.crowded.Load())
+	res.Invalid = invalid(sum, res.Missed, r.crowded.Load()-r.forgotCrowded)
 	return res
 }
 

@@ -25,6 +25,10 @@ type Config struct {
 	Abort context.Context
 	Seed  uint64 // of tasks, think times and data
 	RunID string // first part of every x-request-id
+	// Control steers the run. nil: nobody does.
+	Control *Control
+	// ResetStats forgets what was measured while the first users started.
+	ResetStats bool
 }
 
 // Sink takes samples while they come. All its methods are called by one goroutine.
@@ -44,6 +48,7 @@ type Progress struct {
 	Users    int           // running users; in the open model, requests under way
 	InFlight int
 	Missed   int64
+	Spawning bool // users start or stop
 	Stopping bool // nothing is sent any more
 	Last     bool // nothing comes after this
 }
@@ -69,14 +74,22 @@ type run struct {
 
 	users, inFlight atomic.Int64
 	missed, crowded atomic.Int64 // sends not made; of them, because of MaxInFlight
+	spawning        atomic.Bool
 	stopping        atomic.Bool
 	mu              sync.Mutex // guards boxes
 	boxes           []*mailbox
+
+	steered                     bool  // by somebody who holds cfg.Control
+	usage                       usage // at the start
+	forgotMissed, forgotCrowded int64 // until the last reset
 }
 
 // Run sends the scenario until its time is over or ctx ends, waits for what is under way, and
 // returns what was measured. An error means that nothing could be sent at all.
 func Run(ctx context.Context, cfg Config) (*Result, error) {
+	if cfg.Control != nil {
+		defer close(cfg.Control.over)
+	}
 	r, err := newRun(cfg)
 	if err != nil {
 		return nil, err
@@ -103,7 +116,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		context.AfterFunc(kill, func() { late.Stop() })
 	})()
 
-	usage := startUsage()
+	r.usage = startUsage()
 	generate := r.closed
 	if r.scenario.Rate > 0 {
 		generate = r.open
@@ -119,7 +132,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err := r.gather(done, sum); err != nil {
 		return nil, err
 	}
-	return r.result(sum, usage), nil
+	return r.result(sum), nil
 }
 
 func newRun(cfg Config) (*run, error) {
@@ -128,6 +141,10 @@ func newRun(cfg Config) (*run, error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, scenario: cfg.Scenario, base: base, picker: cfg.Scenario.Picker(), start: time.Now()}
+	if r.steered = cfg.Control != nil; !r.steered {
+		r.cfg.Control = NewControl()
+	}
+	r.spawning.Store(cfg.Scenario.Rate == 0)
 	r.timeout = cfg.Scenario.Timeout
 	if r.timeout == 0 {
 		r.timeout = DefaultTimeout
@@ -150,21 +167,30 @@ func BaseURL(host string) (string, error) {
 // since is the offset of now from the start of the run.
 func (r *run) since() time.Duration { return time.Since(r.start) }
 
-// gather collects samples until the generator is done and its last samples are in.
+// gather collects samples until the generator is done and its last samples are in, and answers
+// what Control asks.
 func (r *run) gather(done <-chan error, sum *Summary) (err error) {
 	ticker := time.NewTicker(gatherEvery)
 	defer ticker.Stop()
 	var batch []Sample
-	nextTick := time.Second
+	nextTick, toReset := time.Second, r.cfg.ResetStats
 	for last := false; !last; {
 		select {
+		case ask := <-r.cfg.Control.asks:
+			ask(r, sum)
+			continue
 		case err = <-done:
 			last = true
 		case <-ticker.C:
 		}
+		spawning := r.spawning.Load()
 		batch = r.collect(batch[:0], sum)
 		for _, s := range r.cfg.Sinks {
 			s.Add(batch)
+		}
+		if toReset && !spawning {
+			r.reset(sum)
+			toReset = false
 		}
 		if now := r.since(); last || now >= nextTick {
 			nextTick = now.Truncate(time.Second) + time.Second
@@ -179,12 +205,22 @@ func (r *run) gather(done <-chan error, sum *Summary) (err error) {
 
 func (r *run) collect(batch []Sample, sum *Summary) []Sample {
 	r.mu.Lock()
-	boxes := r.boxes
+	boxes := r.boxes // only appended to, but for below
 	r.mu.Unlock()
+	var left []*mailbox // whose worker is gone
 	for _, b := range boxes {
 		var aborted int64
-		batch, aborted = b.take(batch)
+		var closed bool
+		batch, aborted, closed = b.take(batch)
 		sum.Aborted += aborted
+		if closed {
+			left = append(left, b)
+		}
+	}
+	if len(left) > 0 {
+		r.mu.Lock()
+		r.boxes = slices.DeleteFunc(r.boxes, func(b *mailbox) bool { return slices.Contains(left, b) })
+		r.mu.Unlock()
 	}
 	slices.SortFunc(batch, func(a, b Sample) int { return int(a.End - b.End) })
 	for i := range batch {
@@ -196,7 +232,7 @@ func (r *run) collect(batch []Sample, sum *Summary) []Sample {
 func (r *run) progress(now time.Duration, last bool) Progress {
 	p := Progress{
 		Start: r.start, Elapsed: now, Total: r.scenario.RunTime, InFlight: int(r.inFlight.Load()),
-		Users: int(r.users.Load()), Missed: r.missed.Load(), Stopping: r.stopping.Load(), Last: last,
+		Users: int(r.users.Load()), Missed: r.missed.Load() - r.forgotMissed, Spawning: r.spawning.Load(), Stopping: r.stopping.Load(), Last: last,
 	}
 	if r.scenario.Rate > 0 {
 		p.Users = p.InFlight

@@ -40,6 +40,7 @@ type mailbox struct {
 	mu      sync.Mutex
 	samples []Sample
 	aborted int64
+	closed  bool // nothing comes any more
 }
 
 func (m *mailbox) put(s Sample) {
@@ -54,8 +55,14 @@ func (m *mailbox) abort() {
 	m.mu.Unlock()
 }
 
+func (m *mailbox) close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+}
+
 // take empties the mailbox into dst.
-func (m *mailbox) take(dst []Sample) ([]Sample, int64) {
+func (m *mailbox) take(dst []Sample) (out []Sample, aborted int64, closed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dst = append(dst, m.samples...)
@@ -63,5 +70,5 @@ func (m *mailbox) take(dst []Sample) ([]Sample, int64) {
 	m.samples = m.samples[:0]
 	n := m.aborted
 	m.aborted = 0
-	return dst, n
+	return dst, n, m.closed
 }

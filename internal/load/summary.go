@@ -16,6 +16,7 @@ type Summary struct {
 	Lag     recording.Dist // intended to actual send
 	Aborted int64          // given up at the end, in no other figure
 	LastEnd time.Duration  // offset from the start
+	Since   time.Duration  // of the last reset: offset from the start
 }
 
 // TaskResult is what one task measured. Every distribution holds failed and limited requests

@@ -10,7 +10,8 @@ import (
 // The fields of a scenario file, by the mapping they stand in. scenario.schema.json lists the
 // same ones; a test holds the two together.
 var (
-	scenarioFields = []string{"name", "host", "users", "spawn_rate", "rate", "arrival", "max_in_flight", "run_time", "timeout", "think_time", "data", "headers", "tasks", "thresholds"}
+	scenarioFields = []string{"name", "host", "users", "spawn_rate", "rate", "arrival", "max_in_flight", "stages", "run_time", "timeout", "think_time", "data", "headers", "tasks", "thresholds"}
+	stageFields    = []string{"users", "rate", "spawn_rate", "duration"}
 	taskFields     = []string{"name", "weight", "tags", "request", "check"}
 	requestFields  = []string{"method", "path", "headers", "json", "body", "stream"}
 	checkFields    = []string{"status", "contains", "done"}
@@ -30,6 +31,9 @@ func (r *reader) scenario(root *node) *Scenario {
 	}
 	if s.Users > 0 && s.Rate > 0 {
 		r.fail(f["rate"], "users and rate exclude one another: users is the closed model, rate the open one; remove one")
+	}
+	if n := f["stages"]; n != nil {
+		r.stages(s, n, f)
 	}
 	if n := f["arrival"]; n != nil {
 		switch a := r.text(n, "arrival"); a {

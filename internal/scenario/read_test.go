@@ -116,6 +116,12 @@ func TestComplaints(t *testing.T) {
 		"json and body":       {"tasks: [{request: {path: /, json: 1, body: x}}]\n", "json and body exclude one another"},
 		"unknown alias":       {"name: *x" + task, "alias *x has no anchor"},
 		"two documents":       {"name: a" + task + "---\nname: b\n", "more than one YAML document"},
+		"stages and users":    {"users: 5\nstages: [{users: 5, duration: 1m}]" + task, "s.yaml:1:8: users and stages exclude one another"},
+		"stages of two kinds": {"stages: [{users: 5, duration: 1m}, {rate: 5, duration: 1m}]" + task, "s.yaml:1:9: some stages say users"},
+		"stage of two kinds":  {"stages: [{users: 5, rate: 5, duration: 1m}]" + task, "s.yaml:1:10: a stage needs users (closed model) or rate"},
+		"stage without time":  {"stages: [{users: 5}]" + task, "a stage needs a duration"},
+		"stages without load": {"stages: [{users: 0, duration: 1m}]" + task, "no stage has any load"},
+		"stages not a list":   {"stages: 5" + task, "s.yaml:1:9: stages must be a list"},
 		"a list":              {"- a\n", "s.yaml:1:1: the scenario must be a mapping"},
 		"header in two lines": {"headers: {A: \"b\\nc\"}" + task, "s.yaml:1:11: header \"A\""},
 	}
@@ -159,6 +165,21 @@ func TestBuiltIns(t *testing.T) {
 	}
 }
 
+func TestStages(t *testing.T) {
+	const task = "\ntasks: [{request: {path: /}}]\n"
+	s, err := Parse("s.yaml", []byte("stages: [{rate: 50/s, duration: 1m}, {rate: 0, spawn_rate: 10, duration: 30}]"+task), files, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Stage{{Rate: 50, Duration: time.Minute}, {SpawnRate: 10, Duration: 30 * time.Second}}
+	if diff := cmp.Diff(want, s.Stages); diff != "" || s.Rate != 50 || s.Users != 0 || s.RunTime != 90*time.Second {
+		t.Errorf("rate %v, users %d, run time %v\n%s", s.Rate, s.Users, s.RunTime, diff)
+	}
+	if s, err = Parse("s.yaml", []byte("run_time: 5m\nstages: [{users: 7, duration: 1m}]"+task), files, Options{}); err != nil || s.Users != 7 || s.RunTime != 5*time.Minute {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
 func TestDataIsReplaced(t *testing.T) {
 	file := t.TempDir() + "/own.jsonl"
 	if err := os.WriteFile(file, []byte("{\"query\":\"mine\",\"id\":1}\n"), 0o600); err != nil {
@@ -193,7 +214,7 @@ func TestSchemaListsTheReadersFields(t *testing.T) {
 	for what, pair := range map[string]struct {
 		o      object
 		fields []string
-	}{"scenario": {schema, scenarioFields}, "task": {schema.Defs["task"], taskFields}, "request": {schema.Defs["request"], requestFields}, "check": {schema.Defs["check"], checkFields}} {
+	}{"scenario": {schema, scenarioFields}, "task": {schema.Defs["task"], taskFields}, "stage": {schema.Defs["stage"], stageFields}, "request": {schema.Defs["request"], requestFields}, "check": {schema.Defs["check"], checkFields}} {
 		have := slices.Sorted(maps.Keys(pair.o.Properties))
 		want := slices.Sorted(slices.Values(pair.fields))
 		if diff := cmp.Diff(want, have); diff != "" {

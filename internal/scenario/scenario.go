@@ -16,7 +16,7 @@ import (
 )
 
 // Scenario is one load test, checked and compiled. Read-only once loaded, apart from the
-// fields that flags override (Users, SpawnRate, Rate, RunTime, Think, Thresholds).
+// fields that flags override (Users, SpawnRate, Rate, Stages, RunTime, Think, Thresholds).
 type Scenario struct {
 	Name        string
 	Host        string        // base URL, "" when the command line must give it
@@ -25,12 +25,24 @@ type Scenario struct {
 	Rate        float64       // requests a second: the open model; 0 means the closed one
 	Poisson     bool          // open model: exponential gaps instead of even ones
 	MaxInFlight int           // open model: sends beyond it are missed and make the run invalid; 0: the loader's default
+	Stages      []Stage       // load against time; Users or Rate is then the largest of them
 	RunTime     time.Duration // 0: until interrupted
 	Timeout     time.Duration // of one request; 0: the loader's default
 	Think       Think         // closed model: pause between a user's requests
 	Tasks       []Task
 	Thresholds  []Threshold
 }
+
+// Stage moves the load to a level and holds it there to the stage's end.
+type Stage struct {
+	Users     int     // closed model
+	Rate      float64 // open model: requests a second
+	SpawnRate float64 // by how much a second; 0: evenly over the whole stage
+	Duration  time.Duration
+}
+
+// Level is the load that the stage leads to, in either model.
+func (s Stage) Level() float64 { return max(s.Rate, float64(s.Users)) }
 
 // Task is one kind of request.
 type Task struct {
