@@ -9,8 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ragscope/ragscope/internal/ktime"
 	"github.com/ragscope/ragscope/internal/recording"
 )
 
@@ -52,9 +51,7 @@ func NewSampler(start time.Time, arena func(pid int) uint64) *Sampler {
 	if arena == nil {
 		arena = func(int) uint64 { return 0 }
 	}
-	var up unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) // cannot fail with this clock
-	return &Sampler{start: start, boot: float64(up.Nano())/1e9 - time.Since(start).Seconds(), arena: arena, procs: map[int]*process{}}
+	return &Sampler{start: start, boot: float64(ktime.Boot())/1e9 - time.Since(start).Seconds(), arena: arena, procs: map[int]*process{}}
 }
 
 // Sample reads all processes and adds their figures up. Pages that processes share, such as

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ragscope/ragscope/bpf"
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 const (
@@ -86,7 +87,7 @@ func (s *Sampler) Allocations(ctx context.Context, opts AllocOptions) (*Allocati
 		return nil, fmt.Errorf("%w: the time that it takes cannot be measured: %w", ErrNoAllocations, err)
 	}
 	defer stats.Close()
-	w := &allocWatch{allocs: s.allocs, opts: opts, pids: pids, begun: monotonicNow(), cpu: cpuSeconds(pids), ran: s.allocs.ran()}
+	w := &allocWatch{allocs: s.allocs, opts: opts, pids: pids, begun: ktime.Monotonic(), cpu: cpuSeconds(pids), ran: s.allocs.ran()}
 	w.out.Notes = notes
 	w.calls, w.bytes = s.allocs.count(bpf.AllocAllocCountALLOC_CALLS), s.allocs.count(bpf.AllocAllocCountALLOC_BYTES)
 	err = w.run(ctx)
@@ -126,18 +127,18 @@ func (w *allocWatch) window(ctx context.Context, length time.Duration) error {
 	if err := w.allocs.attach(); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoAllocations, err)
 	}
-	begin := monotonicNow()
+	begin := ktime.Monotonic()
 	for {
 		sleep(ctx, length)
 		w.account()
 		if w.out.Calls > 0 && w.out.Price == 0 {
-			w.forecast(time.Duration(monotonicNow() - begin))
+			w.forecast(time.Duration(ktime.Monotonic() - begin))
 		}
 		if ctx.Err() != nil || pause(w.out.Cost, w.out.Of, w.out.Elapsed, w.opts.Share) > 0 {
 			break
 		}
 	}
-	end := monotonicNow()
+	end := ktime.Monotonic()
 	err := w.allocs.detach()
 	w.account()
 	w.out.Spans = append(w.out.Spans, Span{Begin: begin, End: end})
@@ -148,7 +149,7 @@ func (w *allocWatch) window(ctx context.Context, length time.Duration) error {
 // account brings the sums up to date.
 func (w *allocWatch) account() {
 	o := &w.out
-	o.Elapsed = time.Duration(monotonicNow() - w.begun)
+	o.Elapsed = time.Duration(ktime.Monotonic() - w.begun)
 	o.Calls = w.allocs.count(bpf.AllocAllocCountALLOC_CALLS) - w.calls
 	o.Bytes = w.allocs.count(bpf.AllocAllocCountALLOC_BYTES) - w.bytes
 	o.Cost = float64(o.Calls)*w.opts.TrapPrice + w.allocs.ran() - w.ran

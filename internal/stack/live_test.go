@@ -11,7 +11,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
-	"golang.org/x/sys/unix"
+
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 // burner burns CPU in Python functions of known names until its input is closed.
@@ -108,7 +109,7 @@ func TestLive(t *testing.T) {
 			if int(sample.PID) != pid {
 				t.Fatalf("process %d was sampled, only %d is watched", sample.PID, pid)
 			}
-			if now := monotonic(t); sample.Time > now || sample.Time < now-int64(30*time.Second) {
+			if now := ktime.Monotonic(); sample.Time > now || sample.Time < now-int64(30*time.Second) {
 				t.Fatalf("sample time %d, now %d: not CLOCK_MONOTONIC", sample.Time, now)
 			}
 			if calls(sample.Frames, "leaf", "middle", "outer") {
@@ -136,13 +137,4 @@ func calls(frames []Frame, functions ...string) bool {
 		}
 	}
 	return len(functions) == 0
-}
-
-func monotonic(t *testing.T) int64 {
-	t.Helper()
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		t.Fatal(err)
-	}
-	return ts.Nano()
 }

@@ -19,6 +19,8 @@ import (
 	"go.opentelemetry.io/ebpf-profiler/reporter/samples"
 	"go.opentelemetry.io/ebpf-profiler/times"
 	"go.opentelemetry.io/ebpf-profiler/tracer"
+
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 const (
@@ -241,7 +243,7 @@ func (s *Sampler) handle(ctx context.Context, unwind *tracer.Tracer, entry *entr
 			if trace == nil {
 				ticks, _ := entry.counts()
 				s.drained(ticks)
-				s.giveUp(monotonicNow() - int64(time.Second))
+				s.giveUp(ktime.Monotonic() - int64(time.Second))
 				continue
 			}
 			s.received.Add(1)

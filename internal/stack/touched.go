@@ -1,8 +1,6 @@
 package stack
 
 import (
-	"golang.org/x/sys/unix"
-
 	"github.com/ragscope/ragscope/bpf"
 )
 
@@ -60,10 +58,4 @@ func (s *Sampler) TouchedWhy() error {
 		return nil
 	}
 	return s.entry.faults.why
-}
-
-func monotonicNow() int64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail
-	return ts.Nano()
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 // Asked is one inbound request as its client knows it.
@@ -51,7 +53,7 @@ func (c *caller) dial() (*wire, error) {
 }
 
 func (w *wire) redial() (err error) {
-	w.dialed, w.gone = nanoseconds(), false
+	w.dialed, w.gone = ktime.Monotonic(), false
 	if w.Conn, err = net.DialTimeout("tcp", w.caller.address, patience); err != nil {
 		return err
 	}
@@ -76,7 +78,7 @@ func (w *wire) send(a *Asked, b []byte) error {
 
 // ask notes a request that is about to be sent.
 func (c *caller) ask(method, path string) *Asked {
-	a := &Asked{ID: fmt.Sprintf("%s-%s-%d", c.prefix, strings.ReplaceAll(c.mode, " ", "_"), len(c.asked)), Mode: c.mode, Method: method, Path: path, Begin: nanoseconds()}
+	a := &Asked{ID: fmt.Sprintf("%s-%s-%d", c.prefix, strings.ReplaceAll(c.mode, " ", "_"), len(c.asked)), Mode: c.mode, Method: method, Path: path, Begin: ktime.Monotonic()}
 	c.asked = append(c.asked, a)
 	return a
 }
@@ -108,7 +110,7 @@ func (w *wire) header(a *Asked) (http.Header, error) {
 		}
 		_, err = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
-		a.Status, a.End = res.StatusCode, nanoseconds()
+		a.Status, a.End = res.StatusCode, ktime.Monotonic()
 		w.gone = res.Close
 		return res.Header, err
 	}
@@ -145,9 +147,9 @@ func (c *caller) post(w *wire, path string, pieces [][]byte, more ...string) err
 func (w *wire) inPieces(a *Asked, pieces [][]byte, rest time.Duration) error {
 	for i, p := range pieces {
 		if i > 0 && rest > 0 {
-			at := nanoseconds()
+			at := ktime.Monotonic()
 			time.Sleep(rest)
-			a.Paused += nanoseconds() - at
+			a.Paused += ktime.Monotonic() - at
 		}
 		if i == 0 {
 			if err := w.send(a, p); err != nil {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 // h2Modes are those of HTTP/2 without TLS, by prior knowledge.
@@ -59,15 +61,15 @@ func (c *caller) stream(ctx context.Context, over *http.Transport, mu *sync.Mute
 		name, value, _ := strings.Cut(m, ": ")
 		req.Header.Set(name, value)
 	}
-	a.Begin = nanoseconds()
+	a.Begin = ktime.Monotonic()
 	res, err := over.RoundTrip(req)
 	if err != nil {
-		a.End = nanoseconds()
+		a.End = ktime.Monotonic()
 		return err
 	}
 	defer res.Body.Close()
 	_, err = io.Copy(io.Discard, res.Body)
-	a.Status, a.End = res.StatusCode, nanoseconds()
+	a.Status, a.End = res.StatusCode, ktime.Monotonic()
 	return err
 }
 

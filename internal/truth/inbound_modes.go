@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 // mode is one way of using a server's connections; it sends a few dozen requests.
@@ -293,7 +295,7 @@ func webSocketMode(c *caller) error {
 				return err
 			}
 			res.Body.Close() // it has none
-			a.Status, a.End = res.StatusCode, nanoseconds()
+			a.Status, a.End = res.StatusCode, ktime.Monotonic()
 			for range 3 { // a masked text frame, the mask 0
 				if _, err := w.Write([]byte("\x81\x85\x00\x00\x00\x00hello")); err != nil {
 					return err
@@ -323,7 +325,7 @@ func leavingMode(c *caller) error {
 				return err
 			}
 			time.Sleep(5 * time.Millisecond)
-			a.End = nanoseconds()
+			a.End = ktime.Monotonic()
 			return nil
 		})
 		if err != nil {

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // llmServer speaks the streams of OpenAI and Ollama, in chunks that have nothing to do with their
@@ -94,7 +92,7 @@ func (s *llmServer) answer(w http.ResponseWriter, r *http.Request, d dialect) {
 	for i := 0; i < tokensPerAnswer; {
 		time.Sleep(tokenGap)
 		n := s.step(w, question, d, &i)
-		now := monotonicNow()
+		now := monotonic()
 		for range n {
 			at = append(at, now)
 		}
@@ -138,11 +136,4 @@ func (s *llmServer) step(w http.ResponseWriter, question string, d dialect, i *i
 func write(w http.ResponseWriter, text string) {
 	_, _ = w.Write([]byte(text))
 	w.(http.Flusher).Flush()
-}
-
-// monotonicNow is CLOCK_MONOTONIC in seconds, the clock of the --requests file.
-func monotonicNow() float64 {
-	var ts unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail with this clock
-	return float64(ts.Nano()) / 1e9
 }

@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"sync"
 
-	"golang.org/x/sys/unix"
+	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 // Relay passes the bytes between an application and a peer on, and notes the tokens that it sees
@@ -181,11 +181,4 @@ func (s *side) frames(b []byte, at float64) []byte {
 }
 
 // monotonic is the time that the agent and Python's time.monotonic use, in seconds.
-func monotonic() float64 { return float64(nanoseconds()) / 1e9 }
-
-// nanoseconds is the same.
-func nanoseconds() int64 {
-	var t unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // cannot fail with this clock
-	return t.Nano()
-}
+func monotonic() float64 { return float64(ktime.Monotonic()) / 1e9 }

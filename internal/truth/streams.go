@@ -212,7 +212,7 @@ func stream(ctx context.Context, address, path, id string) (streamed, error) {
 		return x, err
 	}
 	request := fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nX-Request-Id: %s\r\nConnection: close\r\n\r\n", path, address, id)
-	x.sent = monotonicNow()
+	x.sent = monotonic()
 	if _, err := c.Write(request); err != nil {
 		return x, err
 	}
@@ -234,7 +234,7 @@ func stream(ctx context.Context, address, path, id string) (streamed, error) {
 			return x, fmt.Errorf("after %d tokens: %w", len(x.tokens), err)
 		}
 		if bytes.Contains(line, tokenMark) {
-			x.tokens = append(x.tokens, monotonicNow())
+			x.tokens = append(x.tokens, monotonic())
 		}
 	}
 }

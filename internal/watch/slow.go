@@ -16,6 +16,7 @@ import (
 
 	"github.com/ragscope/ragscope/internal/export/metrics"
 	"github.com/ragscope/ragscope/internal/kernel"
+	"github.com/ragscope/ragscope/internal/ktime"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/request"
@@ -24,10 +25,7 @@ import (
 
 // now reads the clocks.
 func now() moment {
-	var mono, boot unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &mono) // cannot fail with these clocks
-	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot)
-	return moment{time.Now(), mono.Nano(), boot.Nano()}
+	return moment{time.Now(), ktime.Monotonic(), ktime.Boot()}
 }
 
 // readings are the figures that are read, not reported: cheap counters since some begin.
