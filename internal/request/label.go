@@ -97,7 +97,8 @@ func (t *Tracker) onSample(e *event.Event) {
 // charged is the request that a thread works for where a stack is taken of it, else the context that it runs,
 // nil where that is not known either.
 func (t *Tracker) charged(th *thread, e *event.Event) (*live, *node) {
-	switch own := e.Context == 0 || e.Has(event.Base); {
+	own := e.Context == 0 || e.Has(event.Base)
+	switch {
 	case e.Has(event.NoThread):
 		return nil, nil
 	case e.Has(event.Foreign):
@@ -115,7 +116,7 @@ func (t *Tracker) charged(th *thread, e *event.Event) (*live, *node) {
 		return th.current.owner(), nil // what it moves bytes for
 	}
 	var n *node
-	if !e.Has(event.Stale) {
+	if !own && !e.Has(event.Stale) { // the thread's own was made unseen: it may lie where a request's has been
 		n = t.contexts.at(e.PID, e.Context)
 	}
 	if n = th.actor(n); n == nil {
