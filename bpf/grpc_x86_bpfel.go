@@ -56,9 +56,13 @@ type GRPCThread struct {
 	Born   uint64
 	Work   uint64
 	Lock   uint64
+	Slept  uint64
+	Clock  uint64
 	Waker  uint32
 	Flags  uint8
-	_      [3]byte
+	Kind   uint8
+	Met    uint8
+	_      [1]byte
 }
 
 // Names of all BPF objects in the ELF.

@@ -4,10 +4,10 @@
 /*
  * offcpu: lets the stack unwinder run where a thread of a watched process comes back from a sleep.
  *
- *   leaves the CPU ──► preempted ──────────────────────────────────────────► end: that is run queue
- *                  └─► sleeps: since when and in what are noted ──► woken ──► runs again, at the end of __schedule
+ *   sched_switch (sched.bpf.c) ──► how long the thread slept, and in what, lies in its storage
  *
- *   runs again ──► its process was never unwound ──────────────────────────► offcpu_unwinder[0], value 0
+ *   runs again ──► did not sleep ──────────────────────────────────────────► end: that is CPU or run queue
+ *              ├─► its process was never unwound ──────────────────────────► offcpu_unwinder[0], value 0
  *              ├─► slept in epoll: idle ───────────────────────────────────► end
  *              └─► its off-CPU clock goes on ──► a period is full ─────────► offcpu_unwinder[0], value: the full periods
  *                                            └─► else ─────────────────────► end
@@ -17,7 +17,7 @@
  * period goes into the next. So the values add up to the time slept, of each stack and of all, whatever the period.
  *
  * sched_exit_tp fires in the thread itself, after the run queue was unlocked, with the registers that it saved when it
- * entered the kernel. Raw tracepoints, because programs of that type can call one another; the unwinder's, loaded
+ * entered the kernel. A raw tracepoint, because programs of that type can call one another; the unwinder's, loaded
  * again as this type by internal/stack, have records of their own, as the CPU clock may interrupt them.
  *
  * The first sample of a process makes the unwinder read how its objects are unwound, 0.2 s of work during which nothing
@@ -30,38 +30,16 @@
 enum offcpu_count {
 	OFFCPU_SAMPLES,	    /* sleeps for which the unwinder was asked */
 	OFFCPU_NOT_ENTERED, /* the tail call failed */
-	OFFCPU_NO_STORAGE,  /* sleeps of threads for which there was no memory */
 	OFFCPU_COUNTS,
 };
 
-/* Processes to sample, as many as the CPU clock's. */
-#define PROCESSES_MAX 1024
-struct offcpu_process {
-	u64 runtime, runtime_end; /* _PyRuntime, in which the GIL is; 0: no CPython */
-	u32 met;		  /* its first sample was asked for */
-	u32 unused;
-};
+/* Processes that were met. 1024, as many as the CPU clock's: of one that is pushed out a stack more is taken. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, PROCESSES_MAX);
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
 	__type(key, u32);
-	__type(value, struct offcpu_process);
-} offcpu_processes SEC(".maps");
-
-/* What is remembered of a thread that has slept; freed with it. */
-struct sleeper {
-	u64 off;  /* since when it sleeps; 0: it does not */
-	u64 kept; /* of its clock, not sampled yet */
-	u8 kind;
-	u8 meets; /* its process was never unwound */
-	u8 unused[6];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, int);
-	__type(value, struct sleeper);
-} sleepers SEC(".maps");
+	__type(value, u8);
+} offcpu_met SEC(".maps");
 
 /* The period of the clocks, ns; user space moves it with the cost. */
 struct {
@@ -90,8 +68,8 @@ struct {
 } offcpu_sums SEC(".maps");
 
 /*
- * What it costs. Each sleep has two runs, of which one in sixteen is timed, as the clock decides; unwinding is timed each
- * time.
+ * What it costs. Each sleep has one run, of which one in sixteen is timed, as the length of the sleep decides;
+ * unwinding is timed each time. What sched_switch costs is counted with it.
  */
 struct offcpu_cost {
 	u64 timed, ns, unwinding_ns;
@@ -155,7 +133,7 @@ static __always_inline void cost(u64 begin)
 	struct offcpu_cost *c;
 	u32 zero = 0;
 
-	if (begin >> 4 & 15)
+	if (!begin)
 		return;
 	c = bpf_map_lookup_elem(&offcpu_costs, &zero);
 	if (!c)
@@ -164,59 +142,30 @@ static __always_inline void cost(u64 begin)
 	c->ns += bpf_ktime_get_ns() - begin;
 }
 
-SEC("tp_btf/sched_switch")
-int BPF_PROG(offcpu_leaves, bool preempt, struct task_struct *prev)
-{
-	struct offcpu_process *p;
-	struct sleeper *s;
-	u32 tgid;
-	u64 now;
-
-	if (preempt || !prev->__state)
-		return 0;
-	tgid = prev->tgid;
-	p = bpf_map_lookup_elem(&offcpu_processes, &tgid);
-	if (!p)
-		return 0;
-	now = bpf_ktime_get_ns();
-	s = bpf_task_storage_get(&sleepers, prev, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
-	if (!s) {
-		offcpu_count(OFFCPU_NO_STORAGE);
-		return 0;
-	}
-	s->kind = sleep_kind(prev, p->runtime, p->runtime_end);
-	s->meets = !p->met;
-	s->off = now;
-	cost(now);
-	return 0;
-}
-
-static __always_inline void enter_unwinder(void *ctx, struct sleeper *s, u64 value, u64 slept, u64 now)
+static __always_inline void enter_unwinder(void *ctx, struct thread *t, u64 value, u64 slept)
 {
 	u32 zero = 0;
-	struct taken *t = bpf_map_lookup_elem(&offcpu_taken, &zero);
+	struct taken *now = bpf_map_lookup_elem(&offcpu_taken, &zero);
 
-	if (!t)
+	if (!now)
 		return;
-	*t = (struct taken){ .value = (u64)s->kind << KIND_SHIFT | value, .slept = slept, .begin = now };
+	*now = (struct taken){ .value = (u64)t->kind << KIND_SHIFT | value, .slept = slept, .begin = bpf_ktime_get_ns() };
 	offcpu_count(OFFCPU_SAMPLES);
 	moment();
 	bpf_tail_call(ctx, &offcpu_unwinder, UNWINDER_ENTRY);
 	offcpu_count(OFFCPU_NOT_ENTERED); /* a tail call that succeeds does not return */
 }
 
-static __always_inline bool first_of_process(struct sleeper *s)
+/* Whether this is the first sleep of the process; each of its threads asks once. */
+static __always_inline bool first_of_process(struct thread *t)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct offcpu_process *p;
+	u8 met = 1;
 
-	if (!s->meets)
+	if (t->met)
 		return false;
-	p = bpf_map_lookup_elem(&offcpu_processes, &tgid);
-	if (!p || p->met)
-		return false;
-	p->met = 1; /* two threads of two CPUs may both be the first: that costs one unwinding */
-	return true;
+	t->met = 1;
+	return !bpf_map_update_elem(&offcpu_met, &tgid, &met, BPF_NOEXIST);
 }
 
 static __always_inline void sum(enum sleep_kind kind, u64 slept)
@@ -229,30 +178,39 @@ static __always_inline void sum(enum sleep_kind kind, u64 slept)
 	all->ns += slept;
 }
 
+/* What of the thread's clock is full, after so long a sleep. */
+static __always_inline u64 tick(struct thread *t, u64 slept)
+{
+	u32 zero = 0;
+	u64 full, *period = bpf_map_lookup_elem(&offcpu_period, &zero);
+
+	if (t->kind == SLEEP_EPOLL || !period || !*period)
+		return 0;
+	t->clock += slept;
+	if (t->clock < *period)
+		return 0;
+	full = t->clock - t->clock % *period;
+	t->clock -= full;
+	return full;
+}
+
 SEC("raw_tp/sched_exit_tp")
 int offcpu_comes(struct bpf_raw_tracepoint_args *ctx)
 {
-	struct sleeper *s = bpf_task_storage_get(&sleepers, bpf_get_current_task_btf(), 0, 0);
-	u64 now, slept, *period, full = 0;
-	u32 zero = 0;
+	struct thread *t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
+	u64 begin = 0, slept, full;
 
-	if (!s || !s->off)
+	if (!t || !t->slept)
 		return 0;
-	now = bpf_ktime_get_ns();
-	slept = now - s->off;
-	s->off = 0;
-	sum(s->kind, slept);
-	period = bpf_map_lookup_elem(&offcpu_period, &zero);
-	if (s->kind != SLEEP_EPOLL && period && *period) {
-		s->kept += slept;
-		if (s->kept >= *period)
-			full = s->kept - s->kept % *period;
-	}
-	cost(now);
-	if (!full && !first_of_process(s))
-		return 0;
-	s->kept -= full;
-	enter_unwinder(ctx, s, full, slept, now);
+	slept = t->slept;
+	t->slept = 0;
+	if (!(slept >> 4 & 15))
+		begin = bpf_ktime_get_ns();
+	sum(t->kind, slept);
+	full = tick(t, slept);
+	cost(begin);
+	if (full || first_of_process(t))
+		enter_unwinder(ctx, t, full, slept);
 	return 0;
 }
 

@@ -32,17 +32,8 @@ type OffcpuOffcpuCount uint32
 const (
 	OffcpuOffcpuCountOFFCPU_SAMPLES     OffcpuOffcpuCount = 0
 	OffcpuOffcpuCountOFFCPU_NOT_ENTERED OffcpuOffcpuCount = 1
-	OffcpuOffcpuCountOFFCPU_NO_STORAGE  OffcpuOffcpuCount = 2
-	OffcpuOffcpuCountOFFCPU_COUNTS      OffcpuOffcpuCount = 3
+	OffcpuOffcpuCountOFFCPU_COUNTS      OffcpuOffcpuCount = 2
 )
-
-type OffcpuOffcpuProcess struct {
-	_          structs.HostLayout
-	Runtime    uint64
-	RuntimeEnd uint64
-	Met        uint32
-	Unused     uint32
-}
 
 type OffcpuOffcpuRecord struct {
 	_     structs.HostLayout
@@ -77,15 +68,6 @@ const (
 	OffcpuSleepKindSLEEP_KERNEL OffcpuSleepKind = 9
 	OffcpuSleepKindSLEEP_KINDS  OffcpuSleepKind = 10
 )
-
-type OffcpuSleeper struct {
-	_      structs.HostLayout
-	Off    uint64
-	Kept   uint64
-	Kind   uint8
-	Meets  uint8
-	Unused [6]uint8
-}
 
 type OffcpuTaken struct {
 	_     structs.HostLayout
@@ -123,37 +105,39 @@ type OffcpuThread struct {
 	Born   uint64
 	Work   uint64
 	Lock   uint64
+	Slept  uint64
+	Clock  uint64
 	Waker  uint32
 	Flags  uint8
-	_      [3]byte
+	Kind   uint8
+	Met    uint8
+	_      [1]byte
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	OffcpuMapCandidates      = "candidates"
-	OffcpuMapChildren        = "children"
-	OffcpuMapCosts           = "costs"
-	OffcpuMapCounters        = "counters"
-	OffcpuMapEvents          = "events"
-	OffcpuMapOffcpuCosts     = "offcpu_costs"
-	OffcpuMapOffcpuCounts    = "offcpu_counts"
-	OffcpuMapOffcpuPeriod    = "offcpu_period"
-	OffcpuMapOffcpuProcesses = "offcpu_processes"
-	OffcpuMapOffcpuRecords   = "offcpu_records"
-	OffcpuMapOffcpuSums      = "offcpu_sums"
-	OffcpuMapOffcpuTaken     = "offcpu_taken"
-	OffcpuMapOffcpuUnwinder  = "offcpu_unwinder"
-	OffcpuMapSleepers        = "sleepers"
-	OffcpuMapTargets         = "targets"
-	OffcpuMapTasks           = "tasks"
-	OffcpuMapThreads         = "threads"
-	OffcpuProgOffcpuComes    = "offcpu_comes"
-	OffcpuProgOffcpuLeaves   = "offcpu_leaves"
-	OffcpuProgOffcpuStop     = "offcpu_stop"
-	OffcpuVarAtSlept         = "at_slept"
-	OffcpuVarAtValue         = "at_value"
+	OffcpuMapCandidates     = "candidates"
+	OffcpuMapChildren       = "children"
+	OffcpuMapCosts          = "costs"
+	OffcpuMapCounters       = "counters"
+	OffcpuMapEvents         = "events"
+	OffcpuMapOffcpuCosts    = "offcpu_costs"
+	OffcpuMapOffcpuCounts   = "offcpu_counts"
+	OffcpuMapOffcpuMet      = "offcpu_met"
+	OffcpuMapOffcpuPeriod   = "offcpu_period"
+	OffcpuMapOffcpuRecords  = "offcpu_records"
+	OffcpuMapOffcpuSums     = "offcpu_sums"
+	OffcpuMapOffcpuTaken    = "offcpu_taken"
+	OffcpuMapOffcpuUnwinder = "offcpu_unwinder"
+	OffcpuMapTargets        = "targets"
+	OffcpuMapTasks          = "tasks"
+	OffcpuMapThreads        = "threads"
+	OffcpuProgOffcpuComes   = "offcpu_comes"
+	OffcpuProgOffcpuStop    = "offcpu_stop"
+	OffcpuVarAtSlept        = "at_slept"
+	OffcpuVarAtValue        = "at_value"
 )
 
 // LoadOffcpu returns the embedded CollectionSpec for Offcpu.
@@ -198,32 +182,30 @@ type OffcpuSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type OffcpuProgramSpecs struct {
-	OffcpuComes  *ebpf.ProgramSpec `ebpf:"offcpu_comes"`
-	OffcpuLeaves *ebpf.ProgramSpec `ebpf:"offcpu_leaves"`
-	OffcpuStop   *ebpf.ProgramSpec `ebpf:"offcpu_stop"`
+	OffcpuComes *ebpf.ProgramSpec `ebpf:"offcpu_comes"`
+	OffcpuStop  *ebpf.ProgramSpec `ebpf:"offcpu_stop"`
 }
 
 // OffcpuMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type OffcpuMapSpecs struct {
-	Candidates      *ebpf.MapSpec `ebpf:"candidates"`
-	Children        *ebpf.MapSpec `ebpf:"children"`
-	Costs           *ebpf.MapSpec `ebpf:"costs"`
-	Counters        *ebpf.MapSpec `ebpf:"counters"`
-	Events          *ebpf.MapSpec `ebpf:"events"`
-	OffcpuCosts     *ebpf.MapSpec `ebpf:"offcpu_costs"`
-	OffcpuCounts    *ebpf.MapSpec `ebpf:"offcpu_counts"`
-	OffcpuPeriod    *ebpf.MapSpec `ebpf:"offcpu_period"`
-	OffcpuProcesses *ebpf.MapSpec `ebpf:"offcpu_processes"`
-	OffcpuRecords   *ebpf.MapSpec `ebpf:"offcpu_records"`
-	OffcpuSums      *ebpf.MapSpec `ebpf:"offcpu_sums"`
-	OffcpuTaken     *ebpf.MapSpec `ebpf:"offcpu_taken"`
-	OffcpuUnwinder  *ebpf.MapSpec `ebpf:"offcpu_unwinder"`
-	Sleepers        *ebpf.MapSpec `ebpf:"sleepers"`
-	Targets         *ebpf.MapSpec `ebpf:"targets"`
-	Tasks           *ebpf.MapSpec `ebpf:"tasks"`
-	Threads         *ebpf.MapSpec `ebpf:"threads"`
+	Candidates     *ebpf.MapSpec `ebpf:"candidates"`
+	Children       *ebpf.MapSpec `ebpf:"children"`
+	Costs          *ebpf.MapSpec `ebpf:"costs"`
+	Counters       *ebpf.MapSpec `ebpf:"counters"`
+	Events         *ebpf.MapSpec `ebpf:"events"`
+	OffcpuCosts    *ebpf.MapSpec `ebpf:"offcpu_costs"`
+	OffcpuCounts   *ebpf.MapSpec `ebpf:"offcpu_counts"`
+	OffcpuMet      *ebpf.MapSpec `ebpf:"offcpu_met"`
+	OffcpuPeriod   *ebpf.MapSpec `ebpf:"offcpu_period"`
+	OffcpuRecords  *ebpf.MapSpec `ebpf:"offcpu_records"`
+	OffcpuSums     *ebpf.MapSpec `ebpf:"offcpu_sums"`
+	OffcpuTaken    *ebpf.MapSpec `ebpf:"offcpu_taken"`
+	OffcpuUnwinder *ebpf.MapSpec `ebpf:"offcpu_unwinder"`
+	Targets        *ebpf.MapSpec `ebpf:"targets"`
+	Tasks          *ebpf.MapSpec `ebpf:"tasks"`
+	Threads        *ebpf.MapSpec `ebpf:"threads"`
 }
 
 // OffcpuVariableSpecs contains global variables before they are loaded into the kernel.
@@ -254,23 +236,22 @@ func (o *OffcpuObjects) Close() error {
 //
 // It can be passed to LoadOffcpuObjects or ebpf.CollectionSpec.LoadAndAssign.
 type OffcpuMaps struct {
-	Candidates      *ebpf.Map `ebpf:"candidates"`
-	Children        *ebpf.Map `ebpf:"children"`
-	Costs           *ebpf.Map `ebpf:"costs"`
-	Counters        *ebpf.Map `ebpf:"counters"`
-	Events          *ebpf.Map `ebpf:"events"`
-	OffcpuCosts     *ebpf.Map `ebpf:"offcpu_costs"`
-	OffcpuCounts    *ebpf.Map `ebpf:"offcpu_counts"`
-	OffcpuPeriod    *ebpf.Map `ebpf:"offcpu_period"`
-	OffcpuProcesses *ebpf.Map `ebpf:"offcpu_processes"`
-	OffcpuRecords   *ebpf.Map `ebpf:"offcpu_records"`
-	OffcpuSums      *ebpf.Map `ebpf:"offcpu_sums"`
-	OffcpuTaken     *ebpf.Map `ebpf:"offcpu_taken"`
-	OffcpuUnwinder  *ebpf.Map `ebpf:"offcpu_unwinder"`
-	Sleepers        *ebpf.Map `ebpf:"sleepers"`
-	Targets         *ebpf.Map `ebpf:"targets"`
-	Tasks           *ebpf.Map `ebpf:"tasks"`
-	Threads         *ebpf.Map `ebpf:"threads"`
+	Candidates     *ebpf.Map `ebpf:"candidates"`
+	Children       *ebpf.Map `ebpf:"children"`
+	Costs          *ebpf.Map `ebpf:"costs"`
+	Counters       *ebpf.Map `ebpf:"counters"`
+	Events         *ebpf.Map `ebpf:"events"`
+	OffcpuCosts    *ebpf.Map `ebpf:"offcpu_costs"`
+	OffcpuCounts   *ebpf.Map `ebpf:"offcpu_counts"`
+	OffcpuMet      *ebpf.Map `ebpf:"offcpu_met"`
+	OffcpuPeriod   *ebpf.Map `ebpf:"offcpu_period"`
+	OffcpuRecords  *ebpf.Map `ebpf:"offcpu_records"`
+	OffcpuSums     *ebpf.Map `ebpf:"offcpu_sums"`
+	OffcpuTaken    *ebpf.Map `ebpf:"offcpu_taken"`
+	OffcpuUnwinder *ebpf.Map `ebpf:"offcpu_unwinder"`
+	Targets        *ebpf.Map `ebpf:"targets"`
+	Tasks          *ebpf.Map `ebpf:"tasks"`
+	Threads        *ebpf.Map `ebpf:"threads"`
 }
 
 func (m *OffcpuMaps) Close() error {
@@ -282,13 +263,12 @@ func (m *OffcpuMaps) Close() error {
 		m.Events,
 		m.OffcpuCosts,
 		m.OffcpuCounts,
+		m.OffcpuMet,
 		m.OffcpuPeriod,
-		m.OffcpuProcesses,
 		m.OffcpuRecords,
 		m.OffcpuSums,
 		m.OffcpuTaken,
 		m.OffcpuUnwinder,
-		m.Sleepers,
 		m.Targets,
 		m.Tasks,
 		m.Threads,
@@ -307,15 +287,13 @@ type OffcpuVariables struct {
 //
 // It can be passed to LoadOffcpuObjects or ebpf.CollectionSpec.LoadAndAssign.
 type OffcpuPrograms struct {
-	OffcpuComes  *ebpf.Program `ebpf:"offcpu_comes"`
-	OffcpuLeaves *ebpf.Program `ebpf:"offcpu_leaves"`
-	OffcpuStop   *ebpf.Program `ebpf:"offcpu_stop"`
+	OffcpuComes *ebpf.Program `ebpf:"offcpu_comes"`
+	OffcpuStop  *ebpf.Program `ebpf:"offcpu_stop"`
 }
 
 func (p *OffcpuPrograms) Close() error {
 	return _OffcpuClose(
 		p.OffcpuComes,
-		p.OffcpuLeaves,
 		p.OffcpuStop,
 	)
 }

@@ -7,26 +7,29 @@
  *   switched out ─► sleeping in epoll or for the GIL ─► woken ─► switched in: SWITCH
  *               ├─► sleeping in anything else: SLEEP ─► woken ─► switched in: SWITCH
  *               └─► preempted ─────────────────────────────────► switched in: SWITCH
+ *
+ * How long it slept and in what is left with the thread, for the off-CPU profile (offcpu.bpf.c).
  */
 #include "headers/maps.h"
 #include "headers/syscall.h"
+#include "headers/sleep.h"
 
 static __always_inline bool watched(struct task_struct *t)
 {
 	return target_of(t->tgid) != 0;
 }
 
-/* What the thread sleeps in, from the registers of its system call. */
 static __always_inline u8 sleeps_in(struct task_struct *task, struct target *c, struct thread *t)
 {
 	struct call call = call_of(task);
 
-	switch (kind_of(call.nr)) {
-	case EPOLL:
+	t->kind = sleep_kind(task, call, c->runtime, c->runtime_end);
+	switch (t->kind) {
+	case SLEEP_EPOLL:
 		return FLAG_EPOLL;
-	case FUTEX:
-		if (call.first >= c->runtime && call.first < c->runtime_end)
-			return FLAG_GIL;
+	case SLEEP_GIL:
+		return FLAG_GIL;
+	case SLEEP_LOCK:
 		t->lock = call.first;
 		return FLAG_FUTEX;
 	default:
@@ -77,6 +80,7 @@ static __always_inline void comes(struct task_struct *next, u64 now)
 
 	if (!t || !t->off)
 		return;
+	t->slept = t->flags & FLAG_PREEMPTED ? 0 : now - t->off;
 	e = reserve(EVENT_SWITCH, now);
 	if (e) {
 		e->pid = next->tgid;

@@ -101,8 +101,12 @@ struct thread {
 	u64 task, parent, born; /* a task under construction: see settle() */
 	u64 work;	/* of an executor, that it has got */
 	u64 lock; /* that it sleeps in; 0: none */
+	u64 slept; /* the sleep that it comes back from, ns, for offcpu.bpf.c, which takes it away */
+	u64 clock; /* offcpu.bpf.c's, of this thread */
 	u32 waker;
 	u8 flags;
+	u8 kind;   /* enum sleep_kind, of its last sleep */
+	u8 met;	   /* offcpu.bpf.c has seen to it that its process is met */
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

@@ -100,10 +100,8 @@ static __always_inline enum sleep_kind interruptible(struct task_struct *t, stru
 }
 
 /* Runtime: where the GIL is in the process. */
-static __always_inline enum sleep_kind sleep_kind(struct task_struct *t, u64 runtime, u64 runtime_end)
+static __always_inline enum sleep_kind sleep_kind(struct task_struct *t, struct call c, u64 runtime, u64 runtime_end)
 {
-	struct call c = call_of(t);
-
 	if (BPF_CORE_READ_BITFIELD((struct task_struct___iowait *)t, in_iowait))
 		return SLEEP_DISK;
 	if (t->__state & TASK_UNINTERRUPTIBLE)

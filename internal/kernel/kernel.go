@@ -156,6 +156,18 @@ func (k *Kernel) attachHost() {
 // are k's to close.
 func (k *Kernel) Maps() map[string]*ebpf.Map { return k.maps }
 
+// Switches is why nobody sees when threads leave the CPU and come back, nil while somebody does.
+func (k *Kernel) Switches() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, h := range k.host {
+		if h.name == "sched_switch" && h.err != nil {
+			return fmt.Errorf("sched_switch: %w", h.err)
+		}
+	}
+	return nil
+}
+
 // Close detaches everything.
 func (k *Kernel) Close() {
 	k.mu.Lock()

@@ -19,7 +19,6 @@ const (
 	LostRingFull   = "ring_full"         // of not_unwound: the ring buffer was full
 	LostEvents     = "events_lost"       // the unwinder missed that a process or mapping appeared
 	LostSleeps     = "sleeps"            // of an event loop in a call, beyond 50 a second and CPU: they have no name
-	LostSleepers   = "sleepers"          // sleeps of threads that there was no memory for
 	LostUnreadable = "object_unreadable" // an object's file was gone with its process, so its functions have no names
 	LostTruncated  = "truncated"         // the stack is there, but not to its end
 )

@@ -21,16 +21,15 @@ const sleptType = "off_cpu_clock"
 // offcpu is the trigger that samples every thread of a watched process where it comes back from a
 // sleep, by a clock that runs while it sleeps (bpf/offcpu.bpf.c).
 type offcpu struct {
-	why error // why it is not there, nil while it is
+	why    error // why it is not there, nil while it is
+	untold error // why nobody tells of sleeps, nil where somebody does
 
 	shared  map[string]*ebpf.Map // see Options.Maps
 	objects bpf.OffcpuObjects
 	chain   chain
 	links   []link.Link
-	watched map[uint32]bool
 	period  time.Duration
-	unwound float64          // seconds of unwinding when the period was last looked at
-	gils    map[uint32]Range // where processes have their GIL
+	unwound float64 // seconds of unwinding when the period was last looked at
 }
 
 // offcpuSpec is what is loaded, fitted to the unwinder's records.
@@ -50,10 +49,10 @@ func offcpuSpec(unwinder *tracer.ProbeContext) (*ebpf.CollectionSpec, error) {
 	return spec, nil
 }
 
-// Range is a stretch of a process's addresses.
-type Range struct{ Begin, End uint64 }
-
 func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContext) error {
+	if o.untold != nil {
+		return o.untold
+	}
 	origin, err := origins.Register(&samples.TypeMetadata{SampleType: sleptType, SampleUnit: "nanoseconds", ReportValues: true})
 	if err != nil {
 		return err
@@ -73,11 +72,10 @@ func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 			return fmt.Errorf("link the unwinder behind sleeps: %w", err)
 		}
 	}
-	o.watched = map[uint32]bool{}
 	return o.setPeriod(minPeriod)
 }
 
-// attach puts the programs in their places. The end of a sleep comes first: without it there is no use for its begin.
+// attach puts the program in its place.
 func (o *offcpu) attach() error {
 	comes, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_exit_tp", Program: o.objects.OffcpuComes})
 	if errors.Is(err, os.ErrNotExist) {
@@ -87,39 +85,11 @@ func (o *offcpu) attach() error {
 		return fmt.Errorf("attach to sched_exit_tp: %w", err)
 	}
 	o.links = append(o.links, comes)
-	leaves, err := link.AttachTracing(link.TracingOptions{Program: o.objects.OffcpuLeaves})
-	if err != nil {
-		return fmt.Errorf("attach to sched_switch: %w", err)
-	}
-	o.links = append(o.links, leaves)
 	return nil
 }
 
-func (o *offcpu) watch(want map[uint32]bool) error {
-	if o.why != nil {
-		return nil //nolint:nilerr // said where it failed; there is nothing to watch with
-	}
-	for pid := range o.watched {
-		if want[pid] {
-			continue
-		}
-		delete(o.watched, pid)
-		if err := o.objects.OffcpuProcesses.Delete(pid); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("stop sampling the sleeps of process %d: %w", pid, err)
-		}
-	}
-	for pid := range want {
-		if o.watched[pid] {
-			continue
-		}
-		v := bpf.OffcpuOffcpuProcess{Runtime: o.gils[pid].Begin, RuntimeEnd: o.gils[pid].End}
-		if err := o.objects.OffcpuProcesses.Put(pid, v); err != nil {
-			return fmt.Errorf("sample the sleeps of process %d: %w", pid, err)
-		}
-		o.watched[pid] = true
-	}
-	return nil
-}
+// watch has nothing to do: sleeps are told of the processes that the kernel side watches.
+func (o *offcpu) watch(map[uint32]bool) error { return nil }
 
 func (o *offcpu) setPeriod(p time.Duration) error {
 	if err := o.objects.OffcpuPeriod.Put(uint32(0), uint64(p)); err != nil {
@@ -137,9 +107,6 @@ func (o *offcpu) counts() (entered, failed uint64) {
 	failed = o.count(bpf.OffcpuOffcpuCountOFFCPU_NOT_ENTERED)
 	return o.count(bpf.OffcpuOffcpuCountOFFCPU_SAMPLES) - failed, failed
 }
-
-// forgotten is how many sleeps there was no memory for.
-func (o *offcpu) forgotten() uint64 { return o.count(bpf.OffcpuOffcpuCountOFFCPU_NO_STORAGE) }
 
 // ran is measured by the programs themselves.
 func (o *offcpu) ran() float64 {
@@ -168,7 +135,7 @@ func (o *offcpu) cost() (hooks, unwinding float64) {
 		return 0, unwinding
 	}
 	for _, s := range o.sums() {
-		runs += 2 * s.Count
+		runs += s.Count
 	}
 	return hooks * float64(runs) / float64(timed), unwinding
 }

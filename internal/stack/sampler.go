@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -44,8 +43,18 @@ type Options struct {
 	Lines        bool // tell the lines of a function apart; else it is one node of a graph
 	Logger       *slog.Logger
 	// Maps are those that the programs share with others, by name: through them they tell, on the ring buffer that
-	// the events come from, which context ran where a stack was taken (EVENT_SAMPLE). nil: they tell nobody.
-	Maps map[string]*ebpf.Map
+	// the events come from, which context ran where a stack was taken (EVENT_SAMPLE). nil: they tell nobody, and are
+	// told of no sleeps.
+	Maps     map[string]*ebpf.Map
+	Switches error // why those others do not see threads leave the CPU and come back, nil while they do
+}
+
+// sleepsUntold is why nobody tells of sleeps, nil where somebody does.
+func (o *Options) sleepsUntold() error {
+	if o.Maps == nil {
+		return errors.New("nobody tells when threads sleep")
+	}
+	return o.Switches
 }
 
 // Sampler samples the CPU stacks of watched processes.
@@ -68,7 +77,6 @@ type Sampler struct {
 
 	mu           sync.Mutex // of what follows, for moments only: Lost and SetPIDs never wait for Start
 	pids         []int
-	gils         map[uint32]Range  // by process
 	entry        *entry            // nil unless running
 	lossesBefore map[string]uint64 // unwinderCounts at Start
 	notEntered   uint64            // of an entry that is closed
@@ -100,7 +108,6 @@ func NewSampler(opts Options) *Sampler {
 		samples: make(chan Sample, queueLength),
 		symbols: symbols,
 		frames:  newTranslator(symbols, opts.Lines),
-		gils:    map[uint32]Range{},
 	}
 }
 
@@ -165,7 +172,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
+	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps, untold: s.opts.sleepsUntold()}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}
@@ -187,7 +194,6 @@ func (s *Sampler) watch(entry *entry) error {
 	if entry.faults.why != nil {
 		s.opts.Logger.Warn("where memory is touched is not sampled", "error", entry.faults.why)
 	}
-	entry.offcpu.gils = s.gils
 	s.entry = entry
 	s.lossesBefore = map[string]uint64{}
 	for reason, n := range unwinderCounts {
@@ -201,21 +207,12 @@ func (s *Sampler) SetPIDs(pids []int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pids = slices.Clone(pids)
-	maps.DeleteFunc(s.gils, func(pid uint32, _ Range) bool { return !slices.Contains(pids, int(pid)) })
 	if s.entry == nil {
 		return
 	}
 	if err := s.entry.watch(s.pids); err != nil {
 		s.opts.Logger.Warn("cannot change the processes whose stacks are sampled", "error", err)
 	}
-}
-
-// SetGIL tells where a process has its GIL, before SetPIDs tells of the process: a thread that sleeps
-// in a lock of that range waits for it.
-func (s *Sampler) SetGIL(pid int, at Range) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.gils[uint32(pid)] = at
 }
 
 // Sleeps are all sleeps of the watched processes by kind, sampled or not, and the period of the clock by
@@ -349,7 +346,6 @@ func (s *Sampler) Lost() map[string]uint64 {
 	if s.entry != nil {
 		_, lost[LostNotEntered] = s.entry.counts()
 		lost[LostSleeps] = s.entry.asleep.skipped()
-		lost[LostSleepers] = s.entry.offcpu.forgotten()
 	}
 	for reason, before := range s.lossesBefore { // none before Start
 		lost[reason] = unwinderCounts[reason].Load() - before

@@ -10,7 +10,6 @@ import (
 	"github.com/ragscope/ragscope/internal/export/flame"
 	"github.com/ragscope/ragscope/internal/export/pprofile"
 	"github.com/ragscope/ragscope/internal/stack"
-	"github.com/ragscope/ragscope/internal/target"
 	"github.com/ragscope/ragscope/internal/web"
 )
 
@@ -36,13 +35,7 @@ func (w *Watcher) startStacks() {
 }
 
 func (w *Watcher) newSampler() *stack.Sampler {
-	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps()})
-	for _, pid := range w.pids() {
-		w.mu.Lock()
-		py := w.pythons[uint32(pid)]
-		w.mu.Unlock()
-		w.tellGIL(s, pid, py)
-	}
+	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps(), Switches: w.kernel.Switches()})
 	s.SetPIDs(w.pids())
 	w.sampler.Store(s)
 	return s
@@ -56,13 +49,6 @@ func (w *Watcher) joined(endpoint string, s stack.Sample) {
 	w.tallies[s.Kind].Add(endpoint, s)
 	if s.Kind == stack.Alloc {
 		w.allocated(endpoint, s)
-	}
-}
-
-// tellGIL says where a process has its GIL.
-func (w *Watcher) tellGIL(s *stack.Sampler, pid int, py *target.Python) {
-	if s != nil && py != nil {
-		s.SetGIL(pid, stack.Range{Begin: py.Runtime, End: py.RuntimeEnd})
 	}
 }
 

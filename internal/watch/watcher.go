@@ -180,7 +180,6 @@ func (w *Watcher) attach(p target.Process) {
 	w.pythons[uint32(p.PID)] = py
 	w.runtimes[uint32(p.PID)] = other
 	w.mu.Unlock()
-	w.tellGIL(w.sampler.Load(), p.PID, py)
 	if err := w.kernel.Watch(p.PID, py); err != nil {
 		w.log.Warn("a process of the target is not watched", "pid", p.PID, "error", err)
 		w.note("process", fmt.Sprintf("%d is not watched: %v", p.PID, err))
