@@ -33,6 +33,7 @@ const (
 	KindLLM         = "llm"         // a language model's answer
 	KindCPU         = "cpu"         // the target's own code, or no core for it
 	KindEventLoop   = "eventloop"   // what was ready waited for the event loop
+	KindBlocked     = "blocked"     // threads beside the event loop slept in calls
 	KindQueue       = "queue"       // waiting to be accepted, or for a slow client
 	KindUnexplained = "unexplained" // time that the recording cannot explain
 )
@@ -144,6 +145,7 @@ func (w *wait) bottleneck(f facts) recording.Bottleneck {
 	b.Evidence = append(b.Evidence, w.headline())
 	var more []string
 	b.Where, more, b.Recommendation = explain(w, f)
+	b.Kind = w.kind // as what is known of it tells
 	b.Evidence = append(append(b.Evidence, more...), harm...)
 	return b
 }

@@ -34,9 +34,9 @@ func explainCause(w *wait, f facts) (where string, evidence []string, recommenda
 	case "starved":
 		return explainStarved(w, f)
 	case "gil":
-		return explainGIL(f)
+		return explainGIL(w, f)
 	case "blocked":
-		return explainBlocked(f)
+		return explainBlocked(w, f)
 	case "busy":
 		return explainBusy(f)
 	case "accept":

@@ -44,6 +44,10 @@ func worstBlocks(l *recording.EventLoop) []recording.LoopBlock {
 	return blocks[:min(maxNamed, len(blocks))]
 }
 
+func sleepsOnLoop(function string) string {
+	return function + " calls something that sleeps on the event loop: await an asynchronous client instead, or run it in a thread (asyncio.to_thread). While it sleeps no other request of that worker moves."
+}
+
 func blamed(b recording.LoopBlock) string {
 	return cmp.Or(b.Function, b.Endpoint, "Code of no request")
 }
@@ -58,7 +62,7 @@ func loopAdvice(rec *recording.Recording) string {
 		return "For most of its longest turns the event loop could run and had no CPU: give the host more CPUs, or take other work off it. Meanwhile no other request of that worker moved."
 	}
 	if b.Asleep > b.Seconds/2 {
-		return fmt.Sprintf("%s calls something that sleeps on the event loop: await an asynchronous client instead, or run it in a thread (asyncio.to_thread). While it sleeps no other request of that worker moves.", blamed(b))
+		return sleepsOnLoop(blamed(b))
 	}
 	return fmt.Sprintf("%s computes on the event loop: run it in a process pool, or in a thread if it releases the GIL, or do less of it. While it runs no other request of that worker moves.", blamed(b))
 }

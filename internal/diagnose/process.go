@@ -60,15 +60,26 @@ func explainStarved(w *wait, f facts) (where string, evidence []string, recommen
 		"Give the target more CPU: move what runs beside it (LLM server, load generator) to other machines, raise its CPU quota, or lower the load. While cores are short, every other wait is longer than it would be."
 }
 
-func explainGIL(f facts) (where string, evidence []string, recommendation string) {
-	return "Python's global interpreter lock", cpuFacts(f.rec),
+func explainGIL(w *wait, f facts) (where string, evidence []string, recommendation string) {
+	return "Python's global interpreter lock", append(sleepFacts(sleptFor(w, f.rec, true), f.rec), cpuFacts(f.rec)...),
 		"Threads of one process wait for each other's Python code: use more worker processes instead of more threads, or move heavy work into native code that releases the lock."
 }
 
-func explainBlocked(f facts) (where string, evidence []string, recommendation string) {
+func explainBlocked(w *wait, f facts) (where string, evidence []string, recommendation string) {
 	d := stageSeconds(f.rec, request.Blocked)
 	evidence = append(evidence, fmt.Sprintf("Blocking calls: %s with one, p95 %s, longest %s.", plural(d.Count, "request"), recording.Seconds(d.Quantile(.95)), recording.Seconds(d.Max)))
-	return "the event loop's thread", append(evidence, loopFacts(f.rec)...), cmp.Or(loopAdvice(f.rec),
+	places := sleptFor(w, f.rec, false)
+	evidence = append(evidence, sleepFacts(places, f.rec)...)
+	evidence = append(evidence, loopFacts(f.rec)...)
+	if inThreads(places) {
+		w.kind = KindBlocked
+		return "threads that work for requests", evidence, fmt.Sprintf(
+			"%s sleeps in a thread, where it holds up its own request and one thread of the pool: shorten what it waits for, or await an asynchronous client instead; where requests queue for a thread, allow more of them.", places[0].name())
+	}
+	if i := slices.IndexFunc(places, func(p slept) bool { return p.Main }); i >= 0 {
+		return "the event loop's thread", evidence, sleepsOnLoop(places[i].name())
+	}
+	return "the event loop's thread", evidence, cmp.Or(loopAdvice(f.rec),
 		"Find the blocking call and await it, or run it in a thread (asyncio.to_thread): while it sleeps no other request of that worker moves.")
 }
 

@@ -42,6 +42,7 @@ func (r *Recording) addEndpoints(list []Endpoint) {
 		mergeLLM(m, e.LLM)
 		m.CPUSeconds += e.CPUSeconds
 		m.OffCPUSeconds += e.OffCPUSeconds
+		m.Sleeps = AddSleepPlaces(m.Sleeps, e.Sleeps, MaxSleepPlaces)
 		m.Cache.Hits += e.Cache.Hits
 		m.Cache.Misses += e.Cache.Misses
 		m.Overlapped += e.Overlapped

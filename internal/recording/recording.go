@@ -50,6 +50,15 @@ type Sleep struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// SleepPlace is a function in which threads slept for an endpoint, until they ran again.
+type SleepPlace struct {
+	Function string  `json:"function"` // of the application, the innermost one, "search (api/routes.py)"; "": none was on the stack; "_other": all the others
+	What     string  `json:"what"`     // in what, in the words of the off-CPU profile
+	Main     bool    `json:"main"`     // on the process's first thread, which runs the event loop as a rule
+	Samples  int64   `json:"samples"`
+	Seconds  float64 `json:"seconds"`
+}
+
 // Target says who was watched.
 type Target struct {
 	Service string `json:"service"`
@@ -107,6 +116,7 @@ type Endpoint struct {
 	LLM            *LLM             `json:"llm,omitempty"`
 	CPUSeconds     float64          `json:"cpu_seconds"`
 	OffCPUSeconds  float64          `json:"off_cpu_seconds"`
+	Sleeps         []SleepPlace     `json:"sleeps,omitempty"`          // by the off-CPU profile, of all its requests, the longest first; nil: none was sampled, or see not_measured
 	AllocatedBytes *int64           `json:"allocated_bytes,omitempty"` // private memory that was touched for the first time; nil: not measured
 	Cache          Cache            `json:"cache"`
 	Overlapped     float64          `json:"overlapped_seconds"` // time of calls hidden behind a longer parallel call

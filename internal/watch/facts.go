@@ -122,6 +122,7 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	r.Sleeps = last.sleeps.since(&first.sleeps)
 	r.NotMeasured = append([]recording.NotMeasured{}, w.notes...)
 	w.fillAllocated(c, r)
+	c.FillSlept(r)
 	w.addMemory(r, begin)
 	r.NotMeasured = append(r.NotMeasured, w.away.notMeasured(begin.mono, end.mono)...)
 	r.NotMeasured = append(r.NotMeasured, unwatched(r.Overhead)...)
@@ -143,15 +144,13 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that sleeps on the event loop", Why: s.SleepsWhy().Error()})
 	}
 	if s := w.sampler.Load(); s != nil && w.stackWhy == "" && s.OffCPUWhy() != nil {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: offCPUProfile, Why: s.OffCPUWhy().Error() + ": only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"})
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: s.OffCPUWhy().Error() + ": only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"})
 	}
 	if w.stackWhy != "" {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy}, recording.NotMeasured{What: offCPUProfile, Why: w.stackWhy})
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy}, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: w.stackWhy})
 	}
 	return r
 }
-
-const offCPUProfile = "off-CPU flame graph"
 
 // judged adds what is concluded from the facts; it takes a while, so no event waits for it.
 func (w *Watcher) judged(r *recording.Recording) *recording.Recording {

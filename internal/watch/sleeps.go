@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/recording/collect"
 	"github.com/ragscope/ragscope/internal/stack"
 )
 
@@ -25,6 +26,15 @@ func (w *Watcher) idles(endpoint string, s *stack.Sample) bool {
 	n.Seconds += float64(s.Value) / 1e9
 	w.idle[why] = n
 	return true
+}
+
+// slept tells of a sleep for an endpoint. It is called under mu.
+func (w *Watcher) slept(endpoint string, s stack.Sample) {
+	if outsideRequests(endpoint) {
+		return // of no request
+	}
+	place := recording.SleepPlace{Function: stack.Culprit(s.Frames), What: s.Sleep.String(), Main: s.TID == s.PID, Samples: 1, Seconds: float64(s.Value) / 1e9}
+	w.gather(s.Time, func(c *collect.Collector) { c.Slept(s.Time, endpoint, place) })
 }
 
 // outsideRequests: words in brackets stand where no endpoint is.

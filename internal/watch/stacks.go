@@ -47,8 +47,11 @@ func (w *Watcher) joined(endpoint string, s stack.Sample) {
 		return
 	}
 	w.tallies[s.Kind].Add(endpoint, s)
-	if s.Kind == stack.Alloc {
+	switch s.Kind {
+	case stack.Alloc:
 		w.allocated(endpoint, s)
+	case stack.OffCPU:
+		w.slept(endpoint, s)
 	}
 }
 

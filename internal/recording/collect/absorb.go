@@ -19,6 +19,11 @@ func (c *Collector) Absorb(o *Collector) {
 	for endpoint, bytes := range o.allocated {
 		c.addAllocated(endpoint, bytes)
 	}
+	for endpoint, places := range o.slept {
+		for _, p := range places {
+			c.addSlept(endpoint, *p)
+		}
+	}
 }
 
 func (e *endpoint) absorb(o *endpoint) {

@@ -24,7 +24,8 @@ type Collector struct {
 	sealed    int   // of them, the first ones
 	calls     int64 // of no request
 	loop      loop
-	allocated map[string]int64 // bytes by endpoint, of no request too; nil: none yet
+	allocated map[string]int64                           // bytes by endpoint, of no request too; nil: none yet
+	slept     map[string]map[place]*recording.SleepPlace // by endpoint; nil: none yet
 }
 
 type endpoint struct {
@@ -77,7 +78,7 @@ func (s *shares) add(stage, peer string, seconds float64) {
 const (
 	maxOperations = 64 // of one endpoint
 	maxModels     = 32 // of one endpoint
-	other         = "_other"
+	other         = recording.Others
 )
 
 // New begins at a time; pools are those that are open then, nil for none.
