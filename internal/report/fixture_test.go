@@ -136,6 +136,10 @@ func (d *draws) endpoint(name string, n int, ticks []recording.Dist, failed []in
 		e.Client.Errors = []recording.Failure{{Error: "503 Service Unavailable", Count: e.Client.Failures}}
 	}
 	e.CPUSeconds, e.OffCPUSeconds = stageSum(&e, "on_cpu"), stageSum(&e, "run_queue")
+	e.Sleeps = []recording.SleepPlace{
+		{Function: "embed (api/embed.py)", What: recording.WaitsForGIL, Samples: int64(n / 4), Seconds: e.CPUSeconds / 8},
+		{Function: "handler (api/main.py)", What: "[sleeps for a time]", Main: true, Samples: int64(n / 20), Seconds: e.CPUSeconds / 20},
+	}
 	for i := range e.Calls {
 		e.Calls[i].PerRequest = float64(e.Calls[i].Count) / float64(max(1, e.Requests))
 	}

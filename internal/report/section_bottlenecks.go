@@ -12,7 +12,7 @@ import (
 // kinds of bottlenecks in words.
 var kinds = map[string]string{
 	diagnose.KindPool: "waiting for a connection", diagnose.KindDependency: "waiting for a dependency", diagnose.KindLLM: "waiting for the language model",
-	diagnose.KindCPU: "CPU", diagnose.KindEventLoop: "waiting for the event loop", diagnose.KindQueue: "queueing at the edge", diagnose.KindUnexplained: "unexplained",
+	diagnose.KindCPU: "CPU", diagnose.KindEventLoop: "waiting for the event loop", diagnose.KindBlocked: "sleeping in blocking calls", diagnose.KindQueue: "queueing at the edge", diagnose.KindUnexplained: "unexplained",
 }
 
 func kindName(kind string) string {
@@ -53,6 +53,8 @@ func (b *builder) bottlenecks() Section {
 	s.heading("CPU")
 	s.table(cpuTable(b.whole))
 	b.flames(&s)
+	s.heading("Sleeping threads")
+	b.sleeps(&s)
 	return s
 }
 
