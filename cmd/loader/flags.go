@@ -56,6 +56,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Category: results, Name: "csv", EnvVars: env("csv", "CSV"), Usage: "write `PREFIX`_stats.csv, _stats_history.csv, _failures.csv, _exceptions.csv as Locust does, and _recording.json"},
 		&cli.BoolFlag{Category: results, Name: "csv-full-history", EnvVars: env("csv-full-history", "CSV_FULL_HISTORY"), Usage: "history rows of every task"},
 		&cli.StringFlag{Category: results, Name: "html", EnvVars: env("html", "HTML"), Usage: "write a page to `FILE`; {u}, {r} and {t} stand for users, spawn rate and run time"},
+		&cli.StringFlag{Category: results, Name: "hlog", EnvVars: env("hlog"), Usage: "write an HdrHistogram interval log to `FILE`: both clocks of every task, second by second"},
 		&cli.BoolFlag{Category: results, Name: "json", Usage: "print Locust's JSON on standard output at the end"},
 		&cli.StringFlag{Category: results, Name: "json-file", Usage: "write Locust's JSON to `FILE`.json instead of tables on the screen"},
 		&cli.BoolFlag{Category: results, Name: "print-stats", EnvVars: env("print-stats", "PRINT_STATS"), Usage: "print Locust's table every two seconds instead of the progress line"},

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -30,6 +31,7 @@ type output struct {
 	json      string
 	recording string
 	files     *locust.Files
+	hlog      *load.HLog
 }
 
 // newOutput checks, before anything is sent, that the results can be written.
@@ -72,8 +74,15 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-func (o *output) sinks(stats *locust.Stats) ([]load.Sink, error) {
+func (o *output) sinks(stats *locust.Stats, s *scenario.Scenario, start time.Time) ([]load.Sink, error) {
 	sinks := []load.Sink{stats}
+	if path := o.c.String("hlog"); path != "" {
+		var err error
+		if o.hlog, err = load.NewHLog(path, s, start); err != nil {
+			return nil, command.NotAllowed(err)
+		}
+		sinks = append(sinks, o.hlog)
+	}
 	if prefix := o.c.String("csv"); prefix != "" {
 		var err error
 		if o.files, err = locust.NewFiles(stats, prefix, o.c.Bool("csv-full-history")); err != nil {
@@ -92,10 +101,14 @@ func (o *output) sinks(stats *locust.Stats) ([]load.Sink, error) {
 }
 
 func (o *output) close() error {
-	if o.files == nil {
-		return nil
+	var errs []error
+	if o.files != nil {
+		errs = append(errs, o.files.Close())
 	}
-	return o.files.Close()
+	if o.hlog != nil {
+		errs = append(errs, o.hlog.Close())
+	}
+	return errors.Join(errs...)
 }
 
 // finish writes all results and returns the run's verdict as an error with its exit code.

@@ -107,8 +107,9 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 		seed = rand.Uint64()
 	}
 	slog.Debug("drawing tasks, data and pauses", "seed", seed)
-	stats := locust.NewStats(s.Tasks, time.Now())
-	sinks, err := out.sinks(stats)
+	start := time.Now()
+	stats := locust.NewStats(s.Tasks, start)
+	sinks, err := out.sinks(stats, s, start)
 	if err != nil {
 		return err
 	}

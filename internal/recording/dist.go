@@ -165,28 +165,36 @@ type distJSON struct {
 	P50   float64 `json:"p50"`
 	P95   float64 `json:"p95"`
 	P99   float64 `json:"p99"`
+	P999  float64 `json:"p99_9,omitempty"`  // tells something from 1,000 observations on
+	P9999 float64 `json:"p99_99,omitempty"` // from 10,000 on
 	Max   float64 `json:"max"`
 	HDR   string  `json:"hdr,omitempty"`
 }
 
 func (d Dist) fields() (distJSON, error) {
-	q := d.quantiles(.5, .95, .99)
-	j := distJSON{Count: d.Count, Sum: d.Sum, P50: q[0], P95: q[1], P99: q[2], Max: d.Max}
+	q := d.quantiles(.5, .95, .99, .999, .9999)
+	j := distJSON{Count: d.Count, Sum: d.Sum, P50: q[0], P95: q[1], P99: q[2], P999: q[3], P9999: q[4], Max: d.Max}
 	if len(d.buckets) == 0 {
 		return j, nil
 	}
-	h := hdrhistogram.New(lowest, highest, digits)
+	var err error
+	j.HDR, err = d.encode(hdrhistogram.New(lowest, highest, digits), 1)
+	return j, err
+}
+
+// encode fills the empty histogram h, in units of which a microsecond has perMicro, and returns
+// it as HdrHistogram V2 compressed, in base64.
+func (d Dist) encode(h *hdrhistogram.Histogram, perMicro int64) (string, error) {
 	for _, s := range d.buckets {
-		if err := h.RecordValues(int64(s.low), s.n); err != nil {
-			return j, fmt.Errorf("histogram: %w", err)
+		if err := h.RecordValues(int64(s.low)*perMicro, s.n); err != nil {
+			return "", fmt.Errorf("histogram: %w", err)
 		}
 	}
 	b, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 	if err != nil {
-		return j, fmt.Errorf("encode histogram: %w", err)
+		return "", fmt.Errorf("encode histogram: %w", err)
 	}
-	j.HDR = string(b)
-	return j, nil
+	return string(b), nil
 }
 
 func (d *Dist) set(j distJSON) error {
