@@ -95,7 +95,7 @@ func (t *translator) frame(pid uint32, f *libpf.Frame) (frame Frame, final bool)
 	}
 	if !f.Mapping.Valid() {
 		if frame.Function == "" {
-			frame.Function = "[unknown " + frame.Kind + "]"
+			frame.Function = unknown + frame.Kind + "]"
 		}
 		return frame, true
 	}

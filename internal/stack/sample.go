@@ -1,5 +1,7 @@
 package stack
 
+import "strings"
+
 // Kind is what a sample measures.
 type Kind uint8
 
@@ -58,6 +60,9 @@ const (
 	Kernel = "kernel"
 )
 
+// unknown begins what is shown for frames of which not even the object is known.
+const unknown = "[unknown "
+
 // CutOff is the outermost frame of a stack that was not unwound to the thread's start.
 const CutOff = "[not unwound further]"
 
@@ -69,6 +74,9 @@ type Frame struct {
 	Line     int    // line in File that ran; 0 where unknown, or where functions are not told apart by it, see Options.Lines
 	Kind     string // Python, Native, Kernel or another runtime's name
 }
+
+// Named says that the function has a name, and not only an address in an object.
+func (f Frame) Named() bool { return !unnamed(f) && !strings.HasPrefix(f.Function, unknown) }
 
 // Sample is one stack of one thread at one instant.
 type Sample struct {

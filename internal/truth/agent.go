@@ -27,6 +27,8 @@ type AgentSettings struct {
 	Recording string           `json:"recording"`  // where the recording goes at the end
 	NoMetrics bool             `json:"no_metrics"` // without what /metrics shows
 	Census    bool             `json:"census"`     // as agent memory does
+	Raw       bool             `json:"raw"`        // as --raw
+	Names     bool             `json:"names"`      // say which frames have a name
 }
 
 // command and reply are the lines on the agent's stdin and stdout.
@@ -46,6 +48,7 @@ type Status struct {
 
 	CPU          map[string]float64 `json:"cpu,omitempty"` // seconds of CPU samples by endpoint
 	OffCPU       []OffCPU           `json:"off_cpu,omitempty"`
+	Names        []FrameNames       `json:"names,omitempty"`
 	Stacks       uint64             `json:"stacks,omitempty"`        // taken so far
 	StackSeconds float64            `json:"stack_seconds,omitempty"` // of the target's CPU
 }

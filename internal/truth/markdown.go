@@ -35,6 +35,7 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.profiles(p)
 	r.stackCosts(p)
 	r.sleeps(p)
+	r.names(p)
 	if len(r.Missing) > 0 {
 		p.head("Not measured")
 		for _, what := range slices.Sorted(maps.Keys(r.Missing)) {

@@ -21,6 +21,8 @@ const graceful = 5 * time.Second
 type Stand struct {
 	Dir string
 
+	hidden bool // from its processes: separate debug files, which few machines have
+
 	mu       sync.Mutex
 	children []*Process
 	closers  []func() // of what is no process
@@ -63,6 +65,9 @@ func (s *Stand) start(name string, pipes bool, env []string, argv ...string) (*P
 		return nil, err
 	}
 	defer log.Close()
+	if s.hidden { // in a file system of its own
+		argv = append([]string{"unshare", "-m", "--propagation", "private", "sh", "-c", `mount -t tmpfs none /usr/lib/debug && exec "$@"`, "sh"}, argv...)
+	}
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Dir = s.Dir

@@ -26,6 +26,7 @@ type Results struct {
 	Profiles   []*Profiles      `json:"profiles,omitempty"`
 	Sleeps     []*SleepFindings `json:"sleeps,omitempty"`
 	StackCosts []*StackCost     `json:"stack_costs,omitempty"`
+	Names      []*NameFindings  `json:"names,omitempty"`
 
 	Missing map[string]string `json:"not_measured"` // what, why
 }

@@ -67,7 +67,7 @@ func serve(config string, out *json.Encoder) error {
 			return err
 		}
 	}
-	if err := obey(w, out); err != nil {
+	if err := obey(w, out, &set); err != nil {
 		return err
 	}
 	time.Sleep(2*time.Second + request.Hold) // for the readings of the last second, once a second
@@ -90,7 +90,7 @@ func serve(config string, out *json.Encoder) error {
 
 // options are those of the agent; flush writes the rest of what it is told. Files end with the process.
 func options(set *AgentSettings) (opts watch.Options, flush func() error, err error) {
-	opts = watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Census: set.Census, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	opts = watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Census: set.Census, Raw: set.Raw, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	flush = func() error { return nil }
 	if opts.Selector, err = target.ParseSelector(set.Target); err != nil {
 		return opts, flush, err
@@ -115,7 +115,7 @@ func options(set *AgentSettings) (opts watch.Options, flush func() error, err er
 }
 
 // obey carries out commands until one says quit, or nobody is there to give any.
-func obey(w *watch.Watcher, out *json.Encoder) error {
+func obey(w *watch.Watcher, out *json.Encoder, set *AgentSettings) error {
 	in := bufio.NewScanner(os.Stdin)
 	for in.Scan() {
 		var c command
@@ -128,7 +128,11 @@ func obey(w *watch.Watcher, out *json.Encoder) error {
 		if c.Precision != nil {
 			w.SetPrecision(*c.Precision)
 		}
-		if err := out.Encode(status(w, 0)); err != nil {
+		s := status(w, 0)
+		if set.Names {
+			s.Names = frameNames(w)
+		}
+		if err := out.Encode(s); err != nil {
 			return err
 		}
 	}

@@ -34,9 +34,27 @@ const basic = "requirements"
 // on it.
 var ErrMissing = errors.New("missing on this machine")
 
+// debianPython is the interpreter that Debian ships: without a symbol table, as its extension modules.
+const debianPython = "/usr/bin/python3"
+
+// baseOf is the interpreter of an environment.
+func baseOf(name string) (string, error) {
+	if name != "names" {
+		return "python3", nil
+	}
+	if b, err := os.ReadFile("/etc/debian_version"); err != nil || len(b) == 0 {
+		return "", fmt.Errorf("%w: Debian's Python: this is no Debian", ErrMissing)
+	}
+	return debianPython, nil
+}
+
 // venv returns a Python environment with the pinned requirements of app/NAME.txt, made once and
 // kept in the user's cache. Several processes may ask at the same time.
 func venv(name string) (python string, err error) {
+	base, err := baseOf(name)
+	if err != nil {
+		return "", err
+	}
 	requirements, err := apps.ReadFile("app/" + name + ".txt")
 	if err != nil {
 		return "", err
@@ -72,7 +90,7 @@ func venv(name string) (python string, err error) {
 		return "", err
 	}
 	for _, argv := range [][]string{
-		{"python3", "-m", "venv", dir},
+		{base, "-m", "venv", dir},
 		{python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", list},
 	} {
 		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
