@@ -29,7 +29,7 @@ func env(flag string, locust ...string) []string {
 // runFlags are those of run. Names, letters and variables of Locust's flags are Locust's.
 func runFlags() []cli.Flag {
 	flags := []cli.Flag{
-		&cli.StringFlag{Category: whatToSend, Name: "host", Aliases: []string{"H"}, EnvVars: env("host", "HOST"), Usage: "base `URL` of the API, http://localhost:8000"},
+		&cli.StringFlag{Category: whatToSend, Name: "host", Aliases: []string{"H"}, EnvVars: env("host", "HOST"), Usage: "base `URL` of the API, http://localhost:8000; unix:/run/app.sock for a Unix socket"},
 		&cli.StringFlag{Category: whatToSend, Name: "scenario", EnvVars: env("scenario"), Usage: "`FILE` or built-in scenario: " + strings.Join(scenario.Builtins(), ", ")},
 		&cli.StringFlag{Category: whatToSend, Name: "locustfile", Aliases: []string{"f"}, EnvVars: env("locustfile", "LOCUSTFILE"), Usage: "a scenario `FILE`; a Python file is not run, the suite's tasks are sent instead"},
 		&cli.StringFlag{Category: whatToSend, Name: "queries", EnvVars: env("queries"), Usage: "`FILE` (.jsonl, .csv or .txt) that replaces the data set named queries"},
@@ -39,6 +39,8 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Category: whatToSend, Name: "list", Aliases: []string{"l"}, Usage: "print the tasks and end"},
 		&cli.BoolFlag{Category: whatToSend, Name: "show-task-ratio", Usage: "print the tasks with their share and end"},
 		&cli.StringFlag{Category: whatToSend, Name: "timeout", EnvVars: env("timeout"), Usage: "`TIME` after which a request fails", DefaultText: "60s"},
+		&cli.BoolFlag{Category: whatToSend, Name: "http2", EnvVars: env("http2"), Usage: "send HTTP/2, without TLS too (prior knowledge); HTTP/1.1 otherwise"},
+		&cli.BoolFlag{Category: whatToSend, Name: "insecure", EnvVars: env("insecure"), Usage: "do not check the server's certificate"},
 		&cli.Uint64Flag{Category: whatToSend, Name: "seed", EnvVars: env("seed"), Usage: "`NUMBER` that tasks, data and pauses are drawn from", DefaultText: "another one each time"},
 
 		&cli.IntFlag{Category: howMuch, Name: "users", Aliases: []string{"u"}, EnvVars: env("users", "USERS"), Usage: "closed model: `NUMBER` of users", DefaultText: "the scenario's, else 1"},

@@ -152,6 +152,9 @@ func (o *output) remarks(r *load.Result, verdicts []load.Verdict) {
 		slog.Warn(fmt.Sprintf("the machine's CPUs were busy %.0f %% of the time: waits in this run are partly waits for a CPU", r.Usage.HostBusy*100))
 	}
 	for _, t := range r.Tasks {
+		if t.Resent > 0 {
+			slog.Warn("requests were sent again because the server had closed the idle connection meanwhile; raise its keep-alive timeout", "task", t.Name, "requests", t.Resent)
+		}
 		if t.Redirects > 0 {
 			slog.Warn("requests were redirected, which costs a round trip each; use the path that they end at", "task", t.Name, "requests", t.Redirects)
 		}

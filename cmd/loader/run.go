@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -115,6 +113,7 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 	}
 	result, err := load.Run(c.Context, load.Config{
 		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed,
+		Connections: load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")},
 	})
 	if err != nil {
 		return errors.Join(err, out.close())
@@ -155,17 +154,9 @@ const preflightTimeout = 3 * time.Second
 // preflight warns when nobody answers. The run goes on all the same, as Locust's does: the
 // API may still come up, and what fails is counted.
 func preflight(ctx context.Context, host string) {
-	u, err := url.Parse(host)
-	if err != nil {
-		return // BaseURL has checked it
-	}
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[u.Scheme]
-	}
 	ctx, cancel := context.WithTimeout(ctx, preflightTimeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	conn, err := load.Reach(ctx, host)
 	if err != nil {
 		slog.Warn("nothing answers at "+host+": start the API or correct --host; the run goes on and counts every request as failed", "error", err)
 		return

@@ -56,17 +56,17 @@ func (r *run) user(ctx context.Context, number int, intended time.Duration) {
 	r.users.Add(1)
 	defer r.users.Add(-1)
 	w := r.worker(number)
-	defer w.box.close()
+	defer w.close()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		w.send(r.picker.Pick(w.env.Rand), intended)
+		end := w.send(r.picker.Pick(w.env.Rand), intended)
 		think := r.scenario.Think.Draw(w.env.Rand)
-		intended = r.since() + think
+		intended = end + think
 		if think == 0 {
 			continue
 		}
-		timer.Reset(think)
+		timer.Reset(Wait(intended, r.since()))
 		select {
 		case <-timer.C:
 		case <-ctx.Done():

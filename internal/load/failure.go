@@ -2,22 +2,28 @@ package load
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
+	"time"
+
+	"github.com/ragscope/ragscope/internal/load/h1"
 )
 
 // Failure is why a request failed. Comparable, so that equal failures are counted together;
 // the zero Failure is none.
 type Failure struct {
 	Kind   Kind
-	Status int    // for HTTPStatus
-	Text   string // what the server or the network said
+	Status int           // for HTTPStatus
+	Text   string        // what the server or the network said
+	Wait   time.Duration // that the server asks for, with 429 or 503; 0: it does not
 }
 
 // Kind is the sort of a failure.
@@ -37,6 +43,12 @@ const (
 	NameNotFound      // the host name does not resolve
 	Network           // any other trouble of the network or of TLS
 	Exhausted         // this machine has no file descriptor or port left: the generator's own fault
+	NoConnection      // connecting took too long
+	Malformed         // the answer is not HTTP
+	BadChunk          // the framing of the answer's body is broken
+	BadCoding         // the answer's body does not decompress, or to more than is taken
+	Insecure          // no TLS with the server, or its certificate is not trusted
+	Circular          // too many redirects
 )
 
 func (f Failure) String() string {
@@ -44,7 +56,11 @@ func (f Failure) String() string {
 	case None:
 		return ""
 	case HTTPStatus:
-		return strings.TrimSpace(fmt.Sprintf("HTTP %d %s", f.Status, f.Text))
+		text := strings.TrimSpace(fmt.Sprintf("HTTP %d %s", f.Status, f.Text))
+		if f.Wait > 0 {
+			text += fmt.Sprintf(" (it asks to wait, at most %v)", f.Wait)
+		}
+		return text
 	case StreamError:
 		return "error in the stream: " + f.Text
 	}
@@ -71,12 +87,41 @@ func clip(s string) string {
 	return s
 }
 
+// phaseTimeout is a limit of one part of a request.
+type phaseTimeout struct {
+	kind  Kind
+	what  string
+	after time.Duration
+}
+
+func (p *phaseTimeout) Error() string { return fmt.Sprintf("%s after %v", p.what, p.after) }
+
+// handshakeError is an error of TLS.
+type handshakeError struct{ error }
+
+func (h *handshakeError) Unwrap() error { return h.error }
+
+var (
+	errRedirects = fmt.Errorf("more than %d redirects", maxRedirects)
+	errBomb      = fmt.Errorf("the answer decompresses to more than %d MB", maxDecoded>>20)
+)
+
+// codingError is a compressed body that cannot be read.
+type codingError struct{ error }
+
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
+}
+
 // networkFailure names an error of the transport. timeout is the limit that the request had.
 func networkFailure(err error, timeout fmt.Stringer) Failure {
+	var phase *phaseTimeout
 	var dns *net.DNSError
-	var netErr net.Error
 	switch {
-	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+	case errors.As(err, &phase):
+		return Failure{Kind: phase.kind, Text: phase.Error()}
+	case isTimeout(err):
 		return Failure{Kind: Timeout, Text: fmt.Sprintf("timed out after %v", timeout)}
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
 		return Failure{Kind: Exhausted, Text: "too many open files on the loader's machine"}
@@ -86,16 +131,46 @@ func networkFailure(err error, timeout fmt.Stringer) Failure {
 		return Failure{Kind: Refused, Text: "connection refused"}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return Failure{Kind: Reset, Text: "connection reset by peer"}
+	case errors.As(err, new(*handshakeError)), errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(*tls.CertificateVerificationError)):
+		return Failure{Kind: Insecure, Text: insecure(err)}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return Failure{Kind: Truncated, Text: "the answer ended too early"}
 	case errors.Is(err, io.EOF):
 		return Failure{Kind: Closed, Text: "connection closed without an answer"}
 	case errors.As(err, &dns):
 		return Failure{Kind: NameNotFound, Text: clip("host name not found: " + dns.Name)}
+	case errors.Is(err, errRedirects):
+		return Failure{Kind: Circular, Text: errRedirects.Error()}
+	}
+	return otherFailure(err)
+}
+
+func otherFailure(err error) Failure {
+	var bad *h1.Malformed
+	var coding *codingError
+	switch {
+	case errors.As(err, &bad) && bad.Body:
+		return Failure{Kind: BadChunk, Text: clip(bad.Error())}
+	case bad != nil:
+		return Failure{Kind: Malformed, Text: clip(bad.Error())}
+	case errors.As(err, &coding):
+		return Failure{Kind: BadCoding, Text: clip(coding.Error())}
 	}
 	var ue *url.Error
 	if errors.As(err, &ue) { // its text holds the URL, which differs from request to request
 		err = ue.Err
 	}
 	return Failure{Kind: Network, Text: clip(err.Error())}
+}
+
+// insecure says what is wrong with TLS, and what to do.
+func insecure(err error) string {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &untrusted):
+		return clip("the certificate is not trusted: " + untrusted.Err.Error() + "; --insecure does not check it")
+	case errors.As(err, new(tls.RecordHeaderError)):
+		return "the server does not speak TLS: is it http:// and not https://?"
+	}
+	return clip("no TLS with the server: " + err.Error())
 }

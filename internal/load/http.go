@@ -3,134 +3,146 @@ package load
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/cookiejar"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ragscope/ragscope/internal/scenario"
 )
 
-// HTTP sends with net/http: HTTP/1.1, one pool of idle connections for all users, no
-// compression, redirects followed as Locust does.
-type HTTP struct{ client *http.Client }
-
-// idleTimeout is how long a connection may rest before it is sent on again. uvicorn closes
-// idle connections after 5 s; a request that meets the closing fails through nobody's fault.
-const idleTimeout = 4 * time.Second
+// HTTP sends with net/http: HTTP/2, which the lean sender does not speak, over TLS and, with
+// http:// URLs, without it and without an upgrade. All sessions share its connections.
+type HTTP struct {
+	base      string
+	conns     Connections
+	transport *http.Transport
+}
 
 // maxRedirects is the limit of Python's requests, and so Locust's.
 const maxRedirects = 30
 
-// NewHTTP returns a sender.
-func NewHTTP() *HTTP {
-	dialer := &net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}
-	transport := &http.Transport{
-		DialContext:         dialer.DialContext,
-		DisableCompression:  true,
-		MaxIdleConns:        0, // no limit
-		MaxIdleConnsPerHost: 1 << 20,
-		IdleConnTimeout:     idleTimeout,
-		TLSHandshakeTimeout: 30 * time.Second,
-		WriteBufferSize:     8 << 10,
-		ReadBufferSize:      16 << 10,
-	}
-	return &HTTP{&http.Client{Transport: transport, CheckRedirect: checkRedirect}}
+// NewHTTP returns a sender to a base URL. Where the server does not agree to HTTP/2 over TLS,
+// it is HTTP/1.1.
+func NewHTTP(base string, c Connections) *HTTP {
+	dialer := &net.Dialer{Timeout: c.connectTimeout()}
+	h := &HTTP{base: base, conns: c, transport: &http.Transport{
+		DialContext:           dialer.DialContext,
+		DisableCompression:    true,
+		MaxIdleConnsPerHost:   1 << 20,
+		ResponseHeaderTimeout: c.FirstByteTimeout,
+		TLSHandshakeTimeout:   c.connectTimeout(),
+		TLSClientConfig:       &tls.Config{InsecureSkipVerify: c.Insecure},
+		WriteBufferSize:       8 << 10,
+		ReadBufferSize:        16 << 10,
+		Protocols:             new(http.Protocols),
+	}}
+	h.transport.Protocols.SetHTTP2(c.HTTP2)
+	h.transport.Protocols.SetUnencryptedHTTP2(c.HTTP2)
+	h.transport.Protocols.SetHTTP1(!c.HTTP2 || strings.HasPrefix(base, "https:"))
+	return h
 }
 
 // Close drops the idle connections.
-func (h *HTTP) Close() { h.client.CloseIdleConnections() }
+func (h *HTTP) Close() { h.transport.CloseIdleConnections() }
+
+// httpSession is a user of an HTTP: the cookies are its own.
+type httpSession struct {
+	sender *HTTP
+	ctx    context.Context
+	client http.Client
+	buf    []byte
+}
+
+// Session implements Sender.
+func (h *HTTP) Session(ctx context.Context) Session {
+	jar, _ := cookiejar.New(nil) // has no error without options
+	return &httpSession{h, ctx, http.Client{Transport: h.transport, Jar: jar, CheckRedirect: checkRedirect}, make([]byte, 16<<10)}
+}
+
+// Close implements Session.
+func (s *httpSession) Close() {}
 
 func checkRedirect(_ *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
-		return fmt.Errorf("more than %d redirects", maxRedirects)
+		return errRedirects
 	}
 	return nil
 }
 
-// Send implements Sender.
-func (h *HTTP) Send(ctx context.Context, r *Request) Answer {
-	limited, cancel := context.WithTimeout(ctx, r.Timeout)
+// Send implements Session.
+func (s *httpSession) Send(r *Request) Answer {
+	limited, cancel := context.WithTimeout(s.ctx, r.Timeout)
 	defer cancel()
 	a := Answer{}
-	req, err := newRequest(limited, r)
-	if err != nil {
-		a.Sent = time.Now()
-		a.End = a.Sent
-		a.Failure = Failure{Kind: Network, Text: clip(err.Error())}
-		return a
-	}
+	req, err := s.newRequest(limited, r)
 	a.Sent = time.Now()
-	res, err := h.client.Do(req)
+	var res *http.Response
+	if err == nil {
+		res, err = s.client.Do(req)
+	}
 	if err == nil {
 		a.FirstByte = time.Now()
 		a.Status = res.StatusCode
 		for via := res.Request; via.Response != nil; via = via.Response.Request {
 			a.Redirects++
 		}
-		err = h.read(&a, r, res)
+		err = s.read(&a, r, res)
 		_ = res.Body.Close() // the answer is read; nothing depends on it
 	}
 	if a.End.IsZero() {
 		a.End = time.Now()
 	}
 	if err != nil {
-		a.Aborted = ctx.Err() != nil && errors.Is(err, context.Canceled)
+		a.Aborted = s.ctx.Err() != nil && errors.Is(err, context.Canceled)
 		a.Failure = networkFailure(err, r.Timeout)
 		return a
 	}
-	a.judge(r.Check, strings.TrimPrefix(res.Status, strconv.Itoa(res.StatusCode)+" "))
+	a.judge(r.Check, []byte(strings.TrimSpace(strings.TrimPrefix(res.Status, strconv.Itoa(res.StatusCode)))), []byte(res.Header.Get("Retry-After")))
 	return a
 }
 
-func newRequest(ctx context.Context, r *Request) (*http.Request, error) {
+func (s *httpSession) newRequest(ctx context.Context, r *Request) (*http.Request, error) {
 	var body io.Reader
-	if r.Body != nil {
-		body = bytes.NewReader(r.Body)
+	if r.Body != nil { // a transport may still read it when the answer is there
+		body = bytes.NewReader(bytes.Clone(r.Body))
 	}
-	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	req, err := http.NewRequestWithContext(ctx, r.Method, s.sender.base+string(r.Target), body)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range r.Headers {
 		if h.Name == "Host" {
-			req.Host = h.Value
+			req.Host = string(h.Value)
 			continue
 		}
-		req.Header[h.Name] = []string{h.Value}
+		req.Header[h.Name] = []string{string(h.Value)}
 	}
 	if _, given := req.Header["User-Agent"]; !given {
-		req.Header["User-Agent"] = []string{"ragscope-loader"}
+		req.Header["User-Agent"] = []string{userAgent}
 	}
 	if _, given := req.Header["X-Request-Id"]; !given {
-		req.Header["X-Request-Id"] = []string{r.ID}
+		req.Header["X-Request-Id"] = []string{string(r.ID)}
 	}
 	return req, nil
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
-// maxKept bounds how much of a body is kept for check.contains.
-const maxKept = 1 << 20
-
-func (h *HTTP) read(a *Answer, r *Request, res *http.Response) error {
+func (s *httpSession) read(a *Answer, r *Request, res *http.Response) error {
 	if r.Stream != scenario.NoStream && res.StatusCode < 400 {
 		return readStream(a, r, res.Body)
 	}
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	var kept []byte
+	var found finder
+	found.want(r.Check.Contains)
 	for {
-		n, err := res.Body.Read(*buf)
+		n, err := res.Body.Read(s.buf)
 		a.Bytes += int64(n)
-		if r.Check.Contains != "" && len(kept) < maxKept {
-			kept = append(kept, (*buf)[:n]...)
-		}
+		found.look(s.buf[:n])
 		if err == io.EOF {
 			break
 		}
@@ -139,11 +151,34 @@ func (h *HTTP) read(a *Answer, r *Request, res *http.Response) error {
 		}
 	}
 	a.End = time.Now()
-	if r.Check.Contains != "" && res.StatusCode < 400 && !bytes.Contains(kept, []byte(r.Check.Contains)) {
-		a.Failure = Failure{Kind: CheckFailed, Text: clip(fmt.Sprintf("the answer does not contain %q", r.Check.Contains))}
+	if !found.found() && res.StatusCode < 400 {
+		a.Failure = lacks(r.Check.Contains)
 	}
 	return nil
 }
+
+func lacks(text string) Failure {
+	return Failure{Kind: CheckFailed, Text: clip(fmt.Sprintf("the answer does not contain %q", text))}
+}
+
+// maxKept bounds how much of a body is kept for check.contains.
+const maxKept = 1 << 20
+
+// finder looks for a text in the first megabyte of a body.
+type finder struct {
+	text string
+	kept []byte
+}
+
+func (f *finder) want(text string) { f.text, f.kept = text, f.kept[:0] }
+
+func (f *finder) look(p []byte) {
+	if f.text != "" && len(f.kept) < maxKept {
+		f.kept = append(f.kept, p...)
+	}
+}
+
+func (f *finder) found() bool { return f.text == "" || bytes.Contains(f.kept, []byte(f.text)) }
 
 func statusList(codes []int) string {
 	words := make([]string, len(codes))

@@ -49,7 +49,29 @@ func api(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func TestHTTP(t *testing.T) {
+// senders are the ways to send HTTP/1.1.
+var senders = map[string]func(base string, c Connections) (Sender, error){
+	"lean":     func(base string, c Connections) (Sender, error) { return NewLean(base, c) },
+	"net/http": func(base string, c Connections) (Sender, error) { return NewHTTP(base, c), nil },
+}
+
+// sendOnce sends one request with a sender of its own.
+func sendOnce(t *testing.T, sender, base string, c Connections, r *Request) Answer {
+	t.Helper()
+	s, err := senders[sender](base, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	session := s.Session(context.Background())
+	defer session.Close()
+	if r.Timeout == 0 {
+		r.Timeout = 10 * time.Second
+	}
+	return session.Send(r)
+}
+
+func TestAnswers(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(api))
 	defer server.Close()
 	dead := deadAddress(t)
@@ -70,53 +92,60 @@ func TestHTTP(t *testing.T) {
 		"500":           {url: "/broken", status: 500, kind: HTTPStatus, text: "HTTP 500 Internal Server Error"},
 		"limited":       {url: "/limited", check: scenario.Check{Status: []int{200}}, status: 429, kind: HTTPStatus, text: "HTTP 429 Too Many Requests"},
 		"redirect":      {url: "/moved", check: scenario.Check{Contains: "hello"}, status: 200},
-		"endless":       {url: "/round", kind: Network, text: "more than 30 redirects"},
+		"endless":       {url: "/round", kind: Circular, text: "more than 30 redirects"},
 		"timeout":       {url: "/hang", kind: Timeout, text: "timed out after 300ms"},
 		"cut":           {url: "/cut", status: 200, kind: Truncated, text: "the answer ended too early"},
 		"closed":        {url: "/close", kind: Closed, text: "connection closed without an answer"},
 		"stream":        {url: "/stream", stream: scenario.SSE, check: scenario.Check{Done: true}, status: 200},
 		"stream of 404": {url: "/nope", stream: scenario.SSE, status: 404, kind: HTTPStatus, text: "HTTP 404 Not Found"},
 		"refused":       {url: "http://" + dead, kind: Refused, text: "connection refused"},
-		"bad url":       {url: "http://127.0.0.1:x", kind: Network},
+		"no such name":  {url: "http://nothing.invalid", kind: NameNotFound, text: "host name not found: nothing.invalid"},
 	}
-	h := NewHTTP()
-	defer h.Close()
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			url := tt.url
-			if url[0] == '/' {
-				url = server.URL + url
-			}
-			r := &Request{Method: "POST", URL: url, Body: []byte("hello"), ID: "id-7", Stream: tt.stream, Check: tt.check, Timeout: 10 * time.Second}
-			if tt.kind == Timeout {
-				r.Timeout = 300 * time.Millisecond
-			}
-			a := h.Send(context.Background(), r)
-			if a.Failure.Kind != tt.kind || tt.text != "" && a.Failure.String() != tt.text || tt.status != 0 && a.Status != tt.status {
-				t.Errorf("status %d, failure %d %q; want %d, %d %q", a.Status, a.Failure.Kind, a.Failure, tt.status, tt.kind, tt.text)
-			}
-			if a.Sent.IsZero() || a.End.Before(a.Sent) {
-				t.Errorf("sent %v, end %v", a.Sent, a.End)
-			}
-			if tt.url == "/moved" && a.Redirects != 1 {
-				t.Errorf("%d redirects, want 1", a.Redirects)
-			}
-			if tt.url == "/stream" && (a.Tokens != 2 || a.FirstToken.Before(a.FirstEvent) || a.FirstEvent.Before(a.FirstByte)) {
-				t.Errorf("stream: %+v", a)
-			}
-		})
+		for sender := range senders {
+			t.Run(sender+", "+name, func(t *testing.T) {
+				base, target := server.URL, tt.url
+				if tt.url[0] != '/' {
+					base, target = tt.url, "/"
+				}
+				r := &Request{Method: "POST", Target: []byte(target), Body: []byte("hello"), ID: []byte("id-7"), Stream: tt.stream, Check: tt.check}
+				if tt.kind == Timeout {
+					r.Timeout = 300 * time.Millisecond
+				}
+				a := sendOnce(t, sender, base, Connections{}, r)
+				if a.Failure.Kind != tt.kind || tt.text != "" && a.Failure.String() != tt.text || tt.status != 0 && a.Status != tt.status {
+					t.Errorf("status %d, failure %d %q; want %d, %d %q", a.Status, a.Failure.Kind, a.Failure, tt.status, tt.kind, tt.text)
+				}
+				if a.Sent.IsZero() || a.End.Before(a.Sent) {
+					t.Errorf("sent %v, end %v", a.Sent, a.End)
+				}
+				if tt.url == "/moved" && a.Redirects != 1 {
+					t.Errorf("%d redirects, want 1", a.Redirects)
+				}
+				if tt.url == "/stream" && (a.Tokens != 2 || a.FirstToken.Before(a.FirstEvent) || a.FirstEvent.Before(a.FirstByte)) {
+					t.Errorf("stream: %+v", a)
+				}
+			})
+		}
 	}
 }
 
 func TestAbortedIsNoFailure(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(api))
 	defer server.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	time.AfterFunc(20*time.Millisecond, cancel)
-	h := NewHTTP()
-	defer h.Close()
-	if a := h.Send(ctx, &Request{Method: "GET", URL: server.URL + "/hang", Timeout: time.Minute}); !a.Aborted {
-		t.Errorf("answer = %+v", a)
+	for name, open := range senders {
+		ctx, cancel := context.WithCancel(context.Background())
+		time.AfterFunc(20*time.Millisecond, cancel)
+		s, err := open(server.URL, Connections{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		session := s.Session(ctx)
+		if a := session.Send(&Request{Method: "GET", Target: []byte("/hang"), Timeout: time.Minute}); !a.Aborted {
+			t.Errorf("%s: answer = %+v", name, a)
+		}
+		session.Close()
+		s.Close()
 	}
 }
 
@@ -131,9 +160,15 @@ func deadAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// BenchmarkHTTP is the price of a short request at full speed: the loader's own and that of a
-// bare server in the same process (one read, one write). Compare by CPU time, not by wall time.
-func BenchmarkHTTP(b *testing.B) {
+// BenchmarkSenders is the price of a short request at full speed: the loader's own and that of
+// a bare server in the same process (one read, one write). Compare by CPU time, not by wall time.
+func BenchmarkSenders(b *testing.B) {
+	for name, open := range senders {
+		b.Run(name, func(b *testing.B) { benchmark(b, open) })
+	}
+}
+
+func benchmark(b *testing.B, open func(string, Connections) (Sender, error)) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -148,22 +183,24 @@ func BenchmarkHTTP(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := NewHTTP()
-	defer h.Close()
-	r.cfg.Sender, r.kill = h, context.Background()
+	if r.cfg.Sender, err = open(r.base, Connections{}); err != nil {
+		b.Fatal(err)
+	}
+	defer r.cfg.Sender.Close()
+	r.kill = context.Background()
 	var number, failed atomic.Int64
 	b.ReportAllocs()
 	b.SetParallelism(25)
 	before := ownCPU()
 	b.RunParallel(func(pb *testing.PB) {
 		w := r.worker(int(number.Add(1)))
+		defer w.session.Close()
 		for pb.Next() {
 			w.send(0, r.since())
-		}
-		for _, s := range w.box.samples {
-			if s.Failure.Failed() {
+			if s := w.box.samples[0]; s.Failure.Failed() {
 				failed.Add(1)
 			}
+			w.box.samples = w.box.samples[:0]
 		}
 	})
 	b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-µs/op")

@@ -23,7 +23,7 @@ func (r *run) open(ctx context.Context) error {
 		return err
 	}
 	defer h.close()
-	slots := &slots{run: r, jobs: make(chan job), limit: int64(r.scenario.MaxInFlight)}
+	slots := &slots{run: r, limit: r.scenario.MaxInFlight}
 	if slots.limit == 0 {
 		slots.limit = DefaultMaxInFlight
 	}
@@ -78,39 +78,61 @@ func (r *run) countMissed(pace Pacer, intended time.Duration, hit uint64) {
 	}
 }
 
-// slots are the workers of the open model: started when nobody is idle, up to limit.
+// slots are the workers of the open model: started when nobody is idle, up to limit. The one
+// that became idle last goes first, so that no more connections are kept warm than needed.
 type slots struct {
 	run     *run
-	jobs    chan job // unbuffered: a send succeeds only when a worker is idle
-	limit   int64
-	started int64
+	limit   int
+	started int
 	wg      sync.WaitGroup
+	mu      sync.Mutex // guards what follows
+	idle    []chan job // each with room for one job
+	ended   bool       // whoever becomes idle ends
 }
 
 // give hands a job to an idle worker or to a new one; false when there are too many.
 func (s *slots) give(j job) bool {
-	select {
-	case s.jobs <- j:
+	s.mu.Lock()
+	if n := len(s.idle); n > 0 {
+		c := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		s.mu.Unlock()
+		c <- j
 		return true
-	default:
 	}
+	s.mu.Unlock()
 	if s.started == s.limit {
 		return false
 	}
 	s.started++
-	number := int(s.started)
-	s.wg.Go(func() {
-		w := s.run.worker(number)
-		w.send(j.task, j.intended)
-		for j := range s.jobs {
-			w.send(j.task, j.intended)
-		}
-	})
+	number := s.started
+	s.wg.Go(func() { s.work(number, j) })
 	return true
+}
+
+func (s *slots) work(number int, j job) {
+	w := s.run.worker(number)
+	defer w.close()
+	jobs := make(chan job, 1)
+	for ok := true; ok; j, ok = <-jobs {
+		w.send(j.task, j.intended)
+		s.mu.Lock()
+		if s.ended {
+			s.mu.Unlock()
+			return
+		}
+		s.idle = append(s.idle, jobs)
+		s.mu.Unlock()
+	}
 }
 
 // wait returns when all jobs are done. Nothing may be given any more.
 func (s *slots) wait() {
-	close(s.jobs)
+	s.mu.Lock()
+	for _, c := range s.idle {
+		close(c)
+	}
+	s.ended = true
+	s.mu.Unlock()
 	s.wg.Wait()
 }

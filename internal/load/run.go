@@ -3,9 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,8 +15,9 @@ import (
 type Config struct {
 	Scenario *scenario.Scenario
 	Host     string // base URL
-	Sender   Sender // nil: NewHTTP
-	Sinks    []Sink
+	Sender   Sender // nil: NewSender's with Connections
+	Connections
+	Sinks []Sink
 	// StopTimeout is how long requests that are under way at the end of the run may go on.
 	StopTimeout time.Duration
 	// Abort, when it ends, gives up the requests that are under way at once. nil: never.
@@ -95,9 +94,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	if r.cfg.Sender == nil {
-		h := NewHTTP()
-		defer h.Close()
-		r.cfg.Sender = h
+		if r.cfg.Sender, err = NewSender(r.base, cfg.Connections); err != nil {
+			return nil, err
+		}
+		defer r.cfg.Sender.Close()
 	}
 	sending, stop := ctx, context.CancelFunc(func() {})
 	if d := r.scenario.RunTime; d > 0 {
@@ -153,15 +153,6 @@ func newRun(cfg Config) (*run, error) {
 		r.cfg.RunID = fmt.Sprintf("%08x", uint32(mix(uint64(r.start.UnixNano()))))
 	}
 	return r, nil
-}
-
-// BaseURL checks the address of the system under test and returns it without a trailing slash.
-func BaseURL(host string) (string, error) {
-	u, err := url.Parse(host)
-	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.RawQuery != "" {
-		return "", fmt.Errorf("host %q is not a base URL; write for example http://localhost:8000", host)
-	}
-	return strings.TrimRight(host, "/"), nil
 }
 
 // since is the offset of now from the start of the run.

@@ -11,6 +11,7 @@ type Sample struct {
 	Task       int // index into Scenario.Tasks
 	Intended   time.Duration
 	Sent       time.Duration
+	Connect    time.Duration // of opening a connection, not an instant; 0: one was open
 	FirstByte  time.Duration
 	FirstEvent time.Duration
 	FirstToken time.Duration
@@ -20,6 +21,7 @@ type Sample struct {
 	Status     int
 	Bytes      int64
 	Redirects  int
+	Resent     int // times that it was sent again
 	Failure    Failure
 }
 

@@ -27,10 +27,12 @@ type TaskResult struct {
 	Failures               int64 // without Limited
 	Limited                int64 // answered 429
 	Redirects              int64
+	Resent                 int64 // sent again because the server had closed the idle connection
 	Bytes                  int64
 	Response               recording.Dist // intended send to end
 	Service                recording.Dist // actual send to end
-	FirstByte              recording.Dist // actual send to headers
+	Connect                recording.Dist // of the requests that had to open a connection, a part of Service
+	FirstByte              recording.Dist // actual send to the answer's first byte
 	FirstEvent             recording.Dist // intended send to first event
 	FirstToken             recording.Dist // intended send to first token
 	TokenGap               recording.Dist // between tokens
@@ -61,11 +63,13 @@ func (sum *Summary) add(s *Sample) {
 	t.Status[s.Status]++
 	t.Bytes += s.Bytes
 	t.Tokens += int64(s.Tokens)
+	t.Resent += int64(s.Resent)
 	if s.Redirects > 0 {
 		t.Redirects++
 	}
 	t.Response.Observe(s.Response().Seconds())
 	t.Service.Observe(s.Service().Seconds())
+	observe(&t.Connect, s.Connect, 0)
 	observe(&t.FirstByte, s.FirstByte, s.Sent)
 	observe(&t.FirstEvent, s.FirstEvent, s.Intended)
 	observe(&t.FirstToken, s.FirstToken, s.Intended)
@@ -102,10 +106,12 @@ func (t *TaskResult) merge(o *TaskResult) {
 	t.Failures += o.Failures
 	t.Limited += o.Limited
 	t.Redirects += o.Redirects
+	t.Resent += o.Resent
 	t.Bytes += o.Bytes
 	t.Tokens += o.Tokens
 	t.Response.Merge(o.Response)
 	t.Service.Merge(o.Service)
+	t.Connect.Merge(o.Connect)
 	t.FirstByte.Merge(o.FirstByte)
 	t.FirstEvent.Merge(o.FirstEvent)
 	t.FirstToken.Merge(o.FirstToken)

@@ -11,17 +11,21 @@ import (
 // worker sends one request after the other: a user of the closed model, or a slot of the open
 // one. Not shared between goroutines.
 type worker struct {
-	run  *run
-	env  scenario.Env
-	box  *mailbox
-	sent int
-	name string // of its x-request-ids
-	url  []byte // scratch
+	run     *run
+	session Session
+	env     scenario.Env
+	box     *mailbox
+	sent    int64
+	name    string // of its x-request-ids
+	request Request
+	text    []byte // holds the texts of request
+	body    []byte
 }
 
-// worker returns a new one with the given number, from 1.
+// worker returns a new one with the given number, from 1. The caller must close it.
 func (r *run) worker(number int) *worker {
 	w := &worker{run: r, box: &mailbox{}, name: r.cfg.RunID + "-" + strconv.Itoa(number) + "-"}
+	w.session = r.cfg.Sender.Session(r.kill)
 	w.env = scenario.Env{Rand: rand.New(rand.NewPCG(r.cfg.Seed, uint64(number))), User: number, Seq: &r.seq}
 	r.mu.Lock()
 	r.boxes = append(r.boxes, w.box)
@@ -29,22 +33,30 @@ func (r *run) worker(number int) *worker {
 	return w
 }
 
-// send sends one request of the task and keeps its sample.
-func (w *worker) send(task int, intended time.Duration) {
+// close ends a worker that sends nothing any more.
+func (w *worker) close() {
+	w.session.Close()
+	w.box.close()
+}
+
+// send sends one request of the task, keeps its sample, and returns when it ended.
+func (w *worker) send(task int, intended time.Duration) (end time.Duration) {
 	r := w.run
 	request := w.render(&r.scenario.Tasks[task])
 	r.inFlight.Add(1)
-	a := r.cfg.Sender.Send(r.kill, request)
+	a := w.session.Send(request)
 	r.inFlight.Add(-1)
+	end = r.offset(a.End)
 	if a.Aborted {
 		w.box.abort()
-		return
+		return end
 	}
 	w.box.put(Sample{
-		Task: task, Intended: intended, Sent: r.offset(a.Sent), End: r.offset(a.End),
+		Task: task, Intended: intended, Sent: r.offset(a.Sent), Connect: a.Connect, End: end,
 		FirstByte: r.offset(a.FirstByte), FirstEvent: r.offset(a.FirstEvent), FirstToken: r.offset(a.FirstToken),
-		Gaps: a.Gaps, Tokens: a.Tokens, Status: a.Status, Bytes: a.Bytes, Redirects: a.Redirects, Failure: a.Failure,
+		Gaps: a.Gaps, Tokens: a.Tokens, Status: a.Status, Bytes: a.Bytes, Redirects: a.Redirects, Resent: a.Resent, Failure: a.Failure,
 	})
+	return end
 }
 
 func (r *run) offset(t time.Time) time.Duration {
@@ -54,19 +66,24 @@ func (r *run) offset(t time.Time) time.Duration {
 	return t.Sub(r.start)
 }
 
+// render fills the worker's request, which the session only borrows.
 func (w *worker) render(t *scenario.Task) *Request {
 	w.sent++
-	w.url = append(w.url[:0], w.run.base...)
-	w.url = t.Path.Append(w.url, &w.env)
-	q := &Request{
-		Method: t.Method, URL: string(w.url), ID: w.name + strconv.Itoa(w.sent),
-		Stream: t.Stream, Check: t.Check, Timeout: w.run.timeout,
-	}
+	q := &w.request
+	*q = Request{Method: t.Method, Headers: q.Headers[:0], Stream: t.Stream, Check: t.Check, Timeout: w.run.timeout}
+	w.text = t.Path.Append(w.text[:0], &w.env)
+	q.Target = w.text
+	id := len(w.text)
+	w.text = strconv.AppendInt(append(w.text, w.name...), w.sent, 10)
+	q.ID = w.text[id:]
 	for _, h := range t.Headers {
-		q.Headers = append(q.Headers, RenderedHeader{h.Name, string(h.Value.Append(nil, &w.env))})
+		from := len(w.text)
+		w.text = h.Value.Append(w.text, &w.env) // where this moves the text, what was cut from it stays as it is
+		q.Headers = append(q.Headers, RenderedHeader{h.Name, w.text[from:]})
 	}
-	if t.Body != nil { // not in a buffer of the worker: a transport may still read it when the answer is there
-		q.Body = t.Body.Append(nil, &w.env)
+	if t.Body != nil {
+		w.body = t.Body.Append(w.body[:0], &w.env)
+		q.Body = w.body
 	}
 	return q
 }

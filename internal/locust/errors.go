@@ -25,6 +25,18 @@ func errorText(f load.Failure, name string) string {
 		return "RemoteDisconnected('Remote end closed connection without response')"
 	case load.Truncated:
 		return exception("ChunkedEncodingError", f.Text)
+	case load.NoConnection:
+		return exception("ConnectTimeout", f.Text)
+	case load.Malformed:
+		return exception("BadStatusLine", f.Text)
+	case load.BadChunk:
+		return exception("ChunkedEncodingError", f.Text)
+	case load.BadCoding:
+		return exception("ContentDecodingError", f.Text)
+	case load.Insecure:
+		return exception("SSLError", f.Text)
+	case load.Circular:
+		return "TooManyRedirects('Exceeded 30 redirects.')"
 	case load.NameNotFound:
 		return "gaierror(-2, 'Name or service not known')"
 	case load.Network, load.Exhausted:
