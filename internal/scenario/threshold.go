@@ -31,12 +31,18 @@ const (
 // "POST /path [x]: service p95 <= 1.5s": the place, the clock, the metric, the comparison.
 var thresholdForm = regexp.MustCompile(`^(?:([A-Z]+ .+?)\s*:\s+)?(?:(response|service|first_token)\s+)?([a-z_]+[0-9.]*)\s*(<=|>=|<|>)\s*([0-9.]+)\s*([a-zµ%/]*)$`)
 
-// ParseThreshold reads one threshold.
+// ParseThreshold reads one threshold, in ragscope's words or in k6's style.
 func ParseThreshold(s string) (Threshold, error) {
 	wrong := func(why string) error {
 		return fmt.Errorf("threshold %q: %s; write for example 'POST /api/v1/chat: p95 < 1s', 'error_rate < 1%%' or 'rps > 20'", s, why)
 	}
-	m := thresholdForm.FindStringSubmatch(strings.TrimSpace(s))
+	text := s
+	if ours, ok, err := fromK6(s); err != nil {
+		return Threshold{}, wrong(err.Error())
+	} else if ok {
+		text = ours
+	}
+	m := thresholdForm.FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
 		return Threshold{}, wrong("not understood")
 	}
