@@ -63,7 +63,9 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Category: results, Name: "json-file", Usage: "write Locust's JSON to `FILE`.json instead of tables on the screen"},
 		&cli.BoolFlag{Category: results, Name: "print-stats", EnvVars: env("print-stats", "PRINT_STATS"), Usage: "print Locust's table every two seconds instead of the progress line"},
 		&cli.BoolFlag{Category: results, Name: "only-summary", EnvVars: env("only-summary", "ONLY_SUMMARY"), Usage: "print nothing before the end"},
-		&cli.StringSliceFlag{Category: results, Name: "threshold", EnvVars: env("threshold"), Usage: "a `PROMISE` that makes the exit code 1 when it is missed: 'POST /api/v1/chat: p95 < 1s', 'error_rate < 1%', 'rps > 20'; may be given again"},
+		&cli.StringSliceFlag{Category: results, Name: "threshold", EnvVars: env("threshold"), Usage: "a `PROMISE` that makes the exit code 1 when it is missed: 'POST /api/v1/chat: p95 < 1s', 'error_rate < 1%', 'rps > 20', k6's 'http_req_duration:p(95)<500', or @FILE with one a line (@targets: the suite's); may be given again"},
+		&cli.StringFlag{Category: results, Name: "junit", EnvVars: env("junit"), Usage: "write thresholds and failures as JUnit tests to `FILE`"},
+		&cli.BoolFlag{Category: results, Name: "github-annotations", EnvVars: env("github-annotations"), Usage: "print what was missed as annotations of GitHub Actions"},
 		&cli.IntFlag{Category: results, Name: "exit-code-on-error", EnvVars: env("exit-code-on-error", "EXIT_CODE_ON_ERROR"), Value: command.Failed, Usage: "exit `CODE` when requests failed"},
 		&cli.StringFlag{Category: results, Name: "agent", EnvVars: env("agent"), Usage: "base `URL` of a running agent: its view is joined into the recording"},
 

@@ -29,11 +29,11 @@ func plan(c *cli.Context) (*scenario.Scenario, error) {
 		return nil, err
 	}
 	for _, text := range c.StringSlice("threshold") {
-		th, err := scenario.ParseThreshold(text)
+		list, err := thresholds(text)
 		if err != nil {
 			return nil, command.Wrong("--threshold: %w", err)
 		}
-		s.Thresholds = append(s.Thresholds, th)
+		s.Thresholds = append(s.Thresholds, list...)
 	}
 	if err := s.CheckThresholds(); err != nil {
 		return nil, command.Wrong("%w", err)
@@ -42,6 +42,15 @@ func plan(c *cli.Context) (*scenario.Scenario, error) {
 		s.Host = c.String("host")
 	}
 	return s, nil
+}
+
+// thresholds reads one --threshold, or the file that @FILE names.
+func thresholds(text string) ([]scenario.Threshold, error) {
+	if file, ok := strings.CutPrefix(text, "@"); ok {
+		return scenario.ReadThresholds(file)
+	}
+	th, err := scenario.ParseThreshold(text)
+	return []scenario.Threshold{th}, err
 }
 
 func readScenario(c *cli.Context) (*scenario.Scenario, error) {

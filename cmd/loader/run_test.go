@@ -74,7 +74,7 @@ func TestRunWritesEverything(t *testing.T) {
 	defer agent.Close()
 	prefix := filepath.Join(dir, "sub", "run")
 	code := loader("--host", api, "-u5", "-r", "100", "-t", "1s", "--think-time", "10ms", "--headless", "--only-summary",
-		"--csv", prefix, "--html", filepath.Join(dir, "u{u}r{r}t{t}.html"), "--json-file", filepath.Join(dir, "out"), "--agent", agent.URL)
+		"--csv", prefix, "--html", filepath.Join(dir, "u{u}r{r}t{t}.html"), "--json-file", filepath.Join(dir, "out"), "--junit", prefix+".xml", "--hlog", prefix+".hlog", "--agent", agent.URL)
 	if code != command.Failed {
 		t.Errorf("exit code %d, want 1: chat answers 503", code)
 	}
@@ -97,7 +97,7 @@ func TestRunWritesEverything(t *testing.T) {
 	if !joined || !streams {
 		t.Errorf("joined %v, streams %v: %+v", joined, streams, rec.Endpoints)
 	}
-	for _, file := range []string{prefix + "_stats_history.csv", prefix + "_failures.csv", prefix + "_exceptions.csv", filepath.Join(dir, "u5r100t1.html"), filepath.Join(dir, "out.json")} {
+	for _, file := range []string{prefix + ".xml", prefix + ".hlog", prefix + "_stats_history.csv", prefix + "_failures.csv", prefix + "_exceptions.csv", filepath.Join(dir, "u5r100t1.html"), filepath.Join(dir, "out.json")} {
 		if info, err := os.Stat(file); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", file, err)
 		}
@@ -154,6 +154,10 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(wrong, []byte("tasks: []\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	promises := filepath.Join(dir, "promises.txt")
+	if err := os.WriteFile(promises, []byte("# ours\nhttp_req_failed:rate<1%\nGET /health: p95 < 20s\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	short := []string{"--host", api, "-t", "200ms", "--think-time", "1ms", "--headless", "--only-summary"}
 	tests := map[string]struct {
 		args []string
@@ -165,6 +169,9 @@ func TestExitCodes(t *testing.T) {
 		"failures, code 5":      {append(short, "--tags", "chat", "-E", "stream", "--exit-code-on-error", "5"), 5},
 		"failures, code 0":      {append(short, "--tags", "chat", "-E", "stream", "--exit-code-on-error", "0"), 0},
 		"threshold missed":      {append(short, "--tags", "health", "--threshold", "rps > 1000000"), 1},
+		"thresholds of a file":  {append(short, "--tags", "health", "--threshold", "@"+promises), 0},
+		"suite's targets":       {append(short, "--threshold", "@targets", "-u", "9"), 1},
+		"no threshold file":     {append(short, "--threshold", "@nosuch"), 2},
 		"dead host":             {append(short, "--host", "http://127.0.0.1:1"), 1},
 		"list":                  {[]string{"--list"}, 0},
 		"no host":               {[]string{"-u", "1", "--headless"}, 2},

@@ -77,6 +77,7 @@ func (r *Result) Facts() recording.Scenario {
 		Requests: all.Requests, Failures: all.Failures, RequestsPerSec: r.RequestsPerSecond(),
 		Invalid: strings.Join(r.Invalid, "; "), ScheduleLagP99: r.Lag.Quantile(.99),
 		CPUBusyRatio: r.Usage.HostBusy, LoaderCPURatio: r.Usage.LoaderCores, ThrottledByHost: r.Usage.Saturated(),
+		ScheduleLagP50: r.Lag.Quantile(.5), LoaderRunQueue: r.RunQueueByRequest(), LoaderBound: r.LoaderBound(),
 	}
 	if s.Rate == 0 {
 		f.Users, f.SpawnRate, f.ThinkTime = s.Users, s.SpawnRate, s.Think.String()

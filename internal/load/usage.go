@@ -2,6 +2,8 @@ package load
 
 import (
 	"os"
+	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -12,6 +14,8 @@ import (
 type Usage struct {
 	HostBusy    float64 // share of all CPU time that was not idle, 0..1; 0 when the kernel does not tell
 	LoaderCores float64 // CPU seconds of the loader per second
+	CPUs        int     // that the loader may use at a time
+	RunQueue    float64 // seconds that the loader's threads were ready and waited for a CPU; 0 when the kernel does not tell
 }
 
 // saturated is the share of busy CPU above which waiting for a CPU spoils every other figure.
@@ -25,16 +29,17 @@ type usage struct {
 	at          time.Time
 	own         time.Duration
 	busy, total uint64
+	waited      time.Duration
 }
 
 func startUsage() usage {
-	u := usage{at: time.Now(), own: ownCPU()}
+	u := usage{at: time.Now(), own: ownCPU(), waited: ownRunQueue()}
 	u.busy, u.total = hostCPU()
 	return u
 }
 
 func (u usage) stop() Usage {
-	var out Usage
+	out := Usage{CPUs: runtime.GOMAXPROCS(0), RunQueue: max(0, (ownRunQueue() - u.waited).Seconds())}
 	if wall := time.Since(u.at); wall > 0 {
 		out.LoaderCores = (ownCPU() - u.own).Seconds() / wall.Seconds()
 	}
@@ -50,6 +55,22 @@ func ownCPU() time.Duration {
 		return 0
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// ownRunQueue adds up what /proc/self/task/*/schedstat says: nanoseconds on a CPU, nanoseconds
+// ready and waiting for one, and how often (proc(5)). /proc/self/schedstat is the first thread
+// alone. A thread that ended takes its share with it; Go keeps its threads.
+func ownRunQueue() time.Duration {
+	files, _ := filepath.Glob("/proc/self/task/*/schedstat")
+	var sum time.Duration
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if fields := strings.Fields(string(text)); err == nil && len(fields) == 3 {
+			ns, _ := strconv.ParseInt(fields[1], 10, 64)
+			sum += time.Duration(ns)
+		}
+	}
+	return sum
 }
 
 // hostCPU reads the first line of /proc/stat: ticks of all CPUs (proc(5)). Both figures are 0

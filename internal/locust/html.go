@@ -28,6 +28,7 @@ type pageData struct {
 	BusyPercent float64
 	Requests    []pageRow
 	Columns     []string
+	Quantiles   any // of the two-clock table
 	Clocks      []clockRow
 	Failures    []*Failure
 	Charts      []template.HTML
@@ -43,14 +44,7 @@ type pageRow struct {
 type clockRow struct {
 	Name string
 	load.TaskResult
-	Rows []clock
-}
-
-type clock struct {
-	Name string
-	D    recording.Dist
-
-	P50, P95, P99, P999 float64
+	Rows []load.NamedDist
 }
 
 // HTML is the page of --html: one file with tables and pictures and nothing to load from
@@ -58,7 +52,7 @@ type clock struct {
 func HTML(s *Stats, r *load.Result) ([]byte, error) {
 	d := pageData{
 		Result: r, Facts: r.Facts(), Verdicts: r.Check(), Start: r.Start.Format(time.RFC3339), Duration: r.Elapsed.Round(10 * time.Millisecond),
-		Columns: percentileNames, Failures: s.Failures(), Charts: s.charts(),
+		Columns: percentileNames, Quantiles: load.Quantiles, Failures: s.Failures(), Charts: s.charts(),
 		BusyPercent: r.Usage.HostBusy * 100,
 	}
 	for _, e := range s.withTotal() {
@@ -83,16 +77,7 @@ func HTML(s *Stats, r *load.Result) ([]byte, error) {
 }
 
 func newClockRow(name string, t load.TaskResult) clockRow {
-	row := clockRow{Name: name, TaskResult: t}
-	for _, c := range []struct {
-		name string
-		d    recording.Dist
-	}{{"response", t.Response}, {"service", t.Service}, {"first token", t.FirstToken}, {"token gap", t.TokenGap}} {
-		if c.d.Count > 0 {
-			row.Rows = append(row.Rows, clock{c.name, c.d, c.d.Quantile(.5), c.d.Quantile(.95), c.d.Quantile(.99), c.d.Quantile(.999)})
-		}
-	}
-	return row
+	return clockRow{Name: name, TaskResult: t, Rows: t.Clocks()}
 }
 
 func (s *Stats) charts() []template.HTML {

@@ -197,7 +197,12 @@ func mergeScenarios(parts []*Recording) *Scenario {
 		m.RunTime += s.RunTime
 		m.Requests += s.Requests
 		m.Failures += s.Failures
+		m.ScheduleLagP50 = max(m.ScheduleLagP50, s.ScheduleLagP50)
 		m.ScheduleLagP99 = max(m.ScheduleLagP99, s.ScheduleLagP99)
+		m.LoaderRunQueue += s.LoaderRunQueue * float64(s.Requests)
+		for _, why := range s.LoaderBound {
+			m.LoaderBound = append(m.LoaderBound, s.Name+": "+why)
+		}
 		m.ThrottledByHost = m.ThrottledByHost || s.ThrottledByHost
 		m.CPUBusyRatio += s.CPUBusyRatio * p.Window.Seconds
 		m.LoaderCPURatio += s.LoaderCPURatio * p.Window.Seconds
@@ -212,6 +217,9 @@ func mergeScenarios(parts []*Recording) *Scenario {
 	m.Name, m.Invalid = strings.Join(names, ", "), strings.Join(invalid, "; ")
 	if sent > 0 {
 		m.RequestsPerSec = float64(m.Requests) / sent
+	}
+	if m.Requests > 0 {
+		m.LoaderRunQueue /= float64(m.Requests)
 	}
 	if weight > 0 {
 		m.CPUBusyRatio /= weight

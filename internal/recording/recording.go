@@ -100,6 +100,10 @@ type Scenario struct {
 	CPUBusyRatio    float64 `json:"cpu_busy_ratio"`    // host CPU during the window, 0..1
 	LoaderCPURatio  float64 `json:"loader_cpu_ratio"`  // the loader's own CPU in cores
 	ThrottledByHost bool    `json:"throttled_by_host,omitempty"`
+
+	ScheduleLagP50 float64  `json:"schedule_lag_p50,omitempty"`
+	LoaderRunQueue float64  `json:"loader_run_queue,omitempty"` // seconds that the loader's threads waited for a CPU, by request
+	LoaderBound    []string `json:"loader_bound,omitempty"`     // where the loader itself was the bottleneck, in sentences
 }
 
 // Endpoint is what happened on one method + route template.
