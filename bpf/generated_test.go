@@ -26,13 +26,17 @@ func TestGeneratedIsCurrent(t *testing.T) {
 		t.Skipf("no libbpf headers: %v", err)
 	}
 	dir := t.TempDir()
-	for _, command := range directives(t) {
-		run := exec.Command("go", append([]string{"tool", "bpf2go", "-output-dir", dir, "-go-package", "bpf"}, command...)...)
+	run := func(args ...string) {
+		run := exec.Command("go", args...)
 		run.Env = append(os.Environ(), "GOPACKAGE=bpf")
 		if out, err := run.CombinedOutput(); err != nil {
-			t.Fatalf("bpf2go %s: %v\n%s", strings.Join(command, " "), err, out)
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
+	for _, command := range directives(t) {
+		run(append([]string{"tool", "bpf2go", "-output-dir", dir, "-go-package", "bpf"}, command...)...)
+	}
+	run("run", "unwind_gen.go", "-output-dir", dir, "-go-package", "bpf")
 	made, err := filepath.Glob(filepath.Join(dir, "*_bpfel.*"))
 	if err != nil || len(made) == 0 {
 		t.Fatalf("nothing was generated: %v", err)

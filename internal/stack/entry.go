@@ -25,6 +25,7 @@ type trigger interface {
 
 // entry holds the triggers in front of the unwinder.
 type entry struct {
+	known  known
 	clock  clock
 	offcpu offcpu
 	asleep asleep // instead of offcpu, on a kernel without its tracepoint
@@ -36,6 +37,9 @@ type entry struct {
 func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContext) (link.Link, error) {
 	if err := e.clock.load(origins, unwinder); err != nil {
 		return nil, err
+	}
+	if e.known.why = e.known.load(unwinder); e.known.why != nil {
+		e.known.why = errors.Join(e.known.why, e.known.close())
 	}
 	// CPU stacks are there without the others.
 	e.asleep.why = errInstead
@@ -99,6 +103,7 @@ func (e *entry) close() error {
 	for _, t := range e.triggers() {
 		errs = append(errs, t.close())
 	}
+	errs = append(errs, e.known.close())
 	return errors.Join(errs...)
 }
 

@@ -1,0 +1,123 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"go.opentelemetry.io/ebpf-profiler/support"
+	"go.opentelemetry.io/ebpf-profiler/tracer"
+
+	"github.com/ragscope/ragscope/bpf"
+)
+
+// known puts the parts of the unwinder that remember frames (bpf/unwind.bpf.c) in the place of its own. Without
+// them stacks are the same, at twice the price.
+type known struct {
+	why    error // why it is not loaded, nil while it is
+	frames *ebpf.Map
+	calls  *ebpf.Map // the unwinder's: through it its programs call one another
+	parts  []knownPart
+}
+
+type knownPart struct {
+	slot         uint32
+	ours, theirs *ebpf.Program
+}
+
+var knownPrograms = map[string]uint32{
+	"known_unwind_native": support.ProgUnwindNative,
+	"known_unwind_python": support.ProgUnwindPython,
+}
+
+func (k *known) load(unwinder *tracer.ProbeContext) error {
+	spec, err := bpf.LoadUnwind()
+	if err != nil {
+		return err
+	}
+	if err := setSystem(spec, unwinder); err != nil {
+		return err
+	}
+	if k.frames, err = ebpf.NewMap(spec.Maps["known_frames"]); err != nil {
+		return fmt.Errorf("create known_frames: %w", err)
+	}
+	if err := unwinder.RewriteMaps(spec, map[string]*ebpf.Map{"known_frames": k.frames}); err != nil {
+		return err
+	}
+	rodata, err := bindReadOnly(spec)
+	if err != nil {
+		return err
+	}
+	defer rodata.Close() // the loaded programs hold it
+	for name, slot := range knownPrograms {
+		p := spec.Programs[name]
+		if k.calls = programsOf(p); k.calls == nil {
+			return fmt.Errorf("%s does not call others", name)
+		}
+		part := knownPart{slot: slot}
+		if part.ours, err = ebpf.NewProgram(p); err != nil {
+			return fmt.Errorf("load %s: %w", name, err)
+		}
+		k.parts = append(k.parts, part)
+		if err := k.calls.Lookup(slot, &k.parts[len(k.parts)-1].theirs); err != nil {
+			return fmt.Errorf("%s: the unwinder's own: %w", name, err)
+		}
+	}
+	return k.use(true)
+}
+
+// setSystem gives programs what the unwinder knows of this kernel.
+func setSystem(spec *ebpf.CollectionSpec, unwinder *tracer.ProbeContext) error {
+	theirs, err := unwinder.CollectionSpecWith(nil, nil, nil)
+	if err != nil {
+		return err
+	}
+	for name, v := range theirs.Variables {
+		if ours := spec.Variables[name]; ours != nil {
+			if len(ours.Value) != len(v.Value) {
+				return fmt.Errorf("variable %s has %d bytes here and %d there: another version of the unwinder", name, len(ours.Value), len(v.Value))
+			}
+			ours.Value = v.Value
+		}
+	}
+	return spec.Variables["python_frames_per_program"].Set(framesAtOnce)
+}
+
+// programsOf is the map of the programs that a program calls, once its references are resolved.
+func programsOf(p *ebpf.ProgramSpec) *ebpf.Map {
+	for i := range p.Instructions {
+		if m, ok := p.Instructions[i].Map().(*ebpf.Map); ok && m != nil && m.Type() == ebpf.ProgramArray {
+			return m
+		}
+	}
+	return nil
+}
+
+// use makes the unwinder call ours, or its own again.
+func (k *known) use(ours bool) error {
+	var errs []error
+	for _, p := range k.parts {
+		to := p.theirs
+		if ours {
+			to = p.ours
+		}
+		errs = append(errs, k.calls.Put(p.slot, to))
+	}
+	return errors.Join(errs...)
+}
+
+// close is called when nothing is unwound any more, or when not all was loaded.
+func (k *known) close() error {
+	var errs []error
+	for _, p := range k.parts {
+		if p.theirs != nil {
+			errs = append(errs, k.calls.Put(p.slot, p.theirs), p.theirs.Close())
+		}
+		errs = append(errs, p.ours.Close())
+	}
+	if k.frames != nil {
+		errs = append(errs, k.frames.Close())
+	}
+	k.parts, k.frames = nil, nil
+	return errors.Join(errs...)
+}
