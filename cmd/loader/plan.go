@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,6 +18,9 @@ import (
 func plan(c *cli.Context) (*scenario.Scenario, error) {
 	s, err := readScenario(c)
 	if err != nil {
+		return nil, command.Wrong("%w", err)
+	}
+	if err := s.Only(c.Args().Slice()); err != nil {
 		return nil, command.Wrong("%w", err)
 	}
 	if err := s.Filter(words(c.StringSlice("tags")), words(c.StringSlice("exclude-tags"))); err != nil {
@@ -39,7 +43,10 @@ func plan(c *cli.Context) (*scenario.Scenario, error) {
 		return nil, command.Wrong("%w", err)
 	}
 	if c.IsSet("host") {
-		s.Host = c.String("host")
+		s.SetHost(c.String("host"))
+	}
+	if err := s.CheckUsers(); err != nil {
+		return nil, command.Wrong("%w", err)
 	}
 	return s, nil
 }
@@ -111,9 +118,11 @@ func amounts(c *cli.Context, s *scenario.Scenario) error {
 		}
 	}
 	if c.IsSet("think-time") {
-		if s.Think, err = scenario.ParseThink(c.String("think-time")); err != nil {
+		think, err := scenario.ParseThink(c.String("think-time"))
+		if err != nil {
 			return command.Wrong("--think-time: %w", err)
 		}
+		s.SetThink(think)
 	}
 	switch a := c.String("arrival"); a {
 	case "":
@@ -138,11 +147,15 @@ func amounts(c *cli.Context, s *scenario.Scenario) error {
 
 // checkHost demands a base URL.
 func checkHost(s *scenario.Scenario) error {
-	if s.Host == "" {
-		return command.Wrong("--host is missing: name the API, as in --host http://localhost:8000")
-	}
-	if _, err := load.BaseURL(s.Host); err != nil {
-		return command.Wrong("--host: %w", err)
+	for i := range s.Classes {
+		host := cmp.Or(s.Classes[i].Host, s.Host)
+		if host == "" {
+			return command.Wrong("--host is missing: name the API, as in --host http://localhost:8000")
+		}
+		if _, err := load.BaseURL(host); err != nil {
+			return command.Wrong("--host: %w", err)
+		}
+		s.Host = cmp.Or(s.Host, host) // what is shown, and looked at before the run
 	}
 	return nil
 }

@@ -50,9 +50,6 @@ func runLoad(c *cli.Context, abort context.Context) error {
 		return err
 	}
 	defer closeLog()
-	if c.Args().Present() {
-		return command.Wrong("unexpected argument %q: user classes are not known here; choose tasks with --tags or --scenario", c.Args().First())
-	}
 	s, err := plan(c)
 	if err != nil {
 		return err

@@ -57,19 +57,10 @@ func (r *run) user(ctx context.Context, number int, intended time.Duration) {
 	defer r.users.Add(-1)
 	w := r.worker(number)
 	defer w.close()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	u := w.as(r.classOf(number))
 	for ctx.Err() == nil {
-		end := w.send(r.picker.Pick(w.env.Rand), intended)
-		think := r.scenario.Think.Draw(w.env.Rand)
-		intended = end + think
-		if think == 0 {
-			continue
-		}
-		timer.Reset(Wait(intended, r.since()))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-		}
+		end := w.turn(ctx, u, u.picker.Pick(w.rand), intended)
+		intended = end + u.class.Think.Draw(w.rand, end-intended)
+		w.pause(ctx, Wait(intended, r.since()))
 	}
 }

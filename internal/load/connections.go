@@ -1,6 +1,7 @@
 package load
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/net/idna"
+
+	"github.com/ragscope/ragscope/internal/scenario"
 )
 
 // Connections says how the system under test is connected to. The zero value is the default.
@@ -18,6 +21,15 @@ type Connections struct {
 	FirstByteTimeout time.Duration // from a request to the first byte of its answer; 0: the request's own
 	Insecure         bool          // certificates are not checked
 	HTTP2            bool
+	NoKeepAlive      bool // a connection for each request
+}
+
+// or fills what is not said with what a scenario says.
+func (c Connections) or(s scenario.Client) Connections {
+	return Connections{
+		ConnectTimeout: cmp.Or(c.ConnectTimeout, s.ConnectTimeout), FirstByteTimeout: cmp.Or(c.FirstByteTimeout, s.FirstByteTimeout),
+		Insecure: c.Insecure || s.Insecure, HTTP2: c.HTTP2 || s.HTTP2, NoKeepAlive: c.NoKeepAlive || s.NoKeepAlive,
+	}
 }
 
 // DefaultConnectTimeout is how long connecting may take.

@@ -119,6 +119,8 @@ func networkFailure(err error, timeout fmt.Stringer) Failure {
 	var phase *phaseTimeout
 	var dns *net.DNSError
 	switch {
+	case errors.Is(err, errTooLong):
+		return tooLong()
 	case errors.As(err, &phase):
 		return Failure{Kind: phase.kind, Text: phase.Error()}
 	case isTimeout(err):

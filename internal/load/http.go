@@ -35,6 +35,7 @@ func NewHTTP(base string, c Connections) *HTTP {
 	h := &HTTP{base: base, conns: c, transport: &http.Transport{
 		DialContext:           dialer.DialContext,
 		DisableCompression:    true,
+		DisableKeepAlives:     c.NoKeepAlive,
 		MaxIdleConnsPerHost:   1 << 20,
 		ResponseHeaderTimeout: c.FirstByteTimeout,
 		TLSHandshakeTimeout:   c.connectTimeout(),
@@ -58,12 +59,13 @@ type httpSession struct {
 	ctx    context.Context
 	client http.Client
 	buf    []byte
+	found  finder
 }
 
 // Session implements Sender.
 func (h *HTTP) Session(ctx context.Context) Session {
 	jar, _ := cookiejar.New(nil) // has no error without options
-	return &httpSession{h, ctx, http.Client{Transport: h.transport, Jar: jar, CheckRedirect: checkRedirect}, make([]byte, 16<<10)}
+	return &httpSession{h, ctx, http.Client{Transport: h.transport, Jar: jar, CheckRedirect: checkRedirect}, make([]byte, 16<<10), finder{}}
 }
 
 // Close implements Session.
@@ -90,6 +92,9 @@ func (s *httpSession) Send(r *Request) Answer {
 	if err == nil {
 		a.FirstByte = time.Now()
 		a.Status = res.StatusCode
+		if r.Keep.Header {
+			a.Header = res.Header
+		}
 		for via := res.Request; via.Response != nil; via = via.Response.Request {
 			a.Redirects++
 		}
@@ -137,12 +142,13 @@ func (s *httpSession) read(a *Answer, r *Request, res *http.Response) error {
 	if r.Stream != scenario.NoStream && res.StatusCode < 400 {
 		return readStream(a, r, res.Body)
 	}
-	var found finder
-	found.want(r.Check.Contains)
+	s.found.want(r)
 	for {
 		n, err := res.Body.Read(s.buf)
 		a.Bytes += int64(n)
-		found.look(s.buf[:n])
+		if err := s.found.look(s.buf[:n]); err != nil {
+			return err
+		}
 		if err == io.EOF {
 			break
 		}
@@ -151,7 +157,8 @@ func (s *httpSession) read(a *Answer, r *Request, res *http.Response) error {
 		}
 	}
 	a.End = time.Now()
-	if !found.found() && res.StatusCode < 400 {
+	a.Body = s.found.body()
+	if !s.found.found() && res.StatusCode < 400 {
 		a.Failure = lacks(r.Check.Contains)
 	}
 	return nil
@@ -164,21 +171,34 @@ func lacks(text string) Failure {
 // maxKept bounds how much of a body is kept for check.contains.
 const maxKept = 1 << 20
 
-// finder looks for a text in the first megabyte of a body.
+// finder looks for a text in the first megabyte of a body, or keeps the body.
 type finder struct {
 	text string
+	all  bool
 	kept []byte
 }
 
-func (f *finder) want(text string) { f.text, f.kept = text, f.kept[:0] }
+func (f *finder) want(r *Request) { f.text, f.all, f.kept = r.Check.Contains, r.Keep.Body, f.kept[:0] }
 
-func (f *finder) look(p []byte) {
-	if f.text != "" && len(f.kept) < maxKept {
+func (f *finder) look(p []byte) error {
+	if f.all || f.text != "" && len(f.kept) < maxKept {
 		f.kept = append(f.kept, p...)
 	}
+	if f.all && len(f.kept) > maxAnswer {
+		return errTooLong
+	}
+	return nil
 }
 
 func (f *finder) found() bool { return f.text == "" || bytes.Contains(f.kept, []byte(f.text)) }
+
+// body is what was kept, nil when it was not asked for.
+func (f *finder) body() []byte {
+	if !f.all {
+		return nil
+	}
+	return f.kept
+}
 
 func statusList(codes []int) string {
 	words := make([]string, len(codes))

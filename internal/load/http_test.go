@@ -194,9 +194,9 @@ func benchmark(b *testing.B, open func(string, Connections) (Sender, error)) {
 	before := ownCPU()
 	b.RunParallel(func(pb *testing.PB) {
 		w := r.worker(int(number.Add(1)))
-		defer w.session.Close()
+		defer w.close()
 		for pb.Next() {
-			w.send(0, r.since())
+			w.turn(context.Background(), w.as(0), 0, r.since())
 			if s := w.box.samples[0]; s.Failure.Failed() {
 				failed.Add(1)
 			}

@@ -72,6 +72,7 @@ func (s *session) drop() {
 // Send implements Session.
 func (s *session) Send(r *Request) Answer {
 	s.answer = Answer{}
+	s.head.KeepAll = r.Keep.Header
 	a := &s.answer
 	err := s.first(r)
 	if a.Sent.IsZero() {
@@ -96,6 +97,9 @@ func (s *session) Send(r *Request) Answer {
 		a.Aborted = s.ctx.Err() != nil
 		a.Failure = networkFailure(err, r.Timeout)
 		return *a
+	}
+	if r.Keep.Header {
+		a.Header = s.head.Header()
 	}
 	a.judge(r.Check, s.head.Reason, s.head.Retry)
 	return *a
@@ -293,7 +297,7 @@ func (s *session) fill(d deadlines) error {
 func (s *session) read(r *Request) error {
 	a := &s.answer
 	s.body.open(s.conn, s.head.Body(s.hop.method))
-	if r.Stream == scenario.NoStream && s.head.Encoding == h1.Identity && r.Check.Contains == "" {
+	if r.Stream == scenario.NoStream && s.head.Encoding == h1.Identity && r.Check.Contains == "" && !r.Keep.Body {
 		if err := s.body.discard(&a.Bytes); err != nil {
 			return err
 		}
@@ -325,12 +329,14 @@ func (s *session) read(r *Request) error {
 // search reads the content and looks for the text that the task asks for.
 func (s *session) search(r *Request, content io.Reader) error {
 	a := &s.answer
-	s.found.want(r.Check.Contains)
+	s.found.want(r)
 	buf := s.codec.buffer()
 	for {
 		n, err := content.Read(buf)
 		a.Bytes += int64(n)
-		s.found.look(buf[:n])
+		if err := s.found.look(buf[:n]); err != nil {
+			return err
+		}
 		if err == io.EOF {
 			break
 		}
@@ -338,6 +344,7 @@ func (s *session) search(r *Request, content io.Reader) error {
 			return err
 		}
 	}
+	a.Body = s.found.body()
 	if !s.found.found() && a.Status < 400 {
 		a.Failure = lacks(r.Check.Contains)
 	}
@@ -348,7 +355,7 @@ func (s *session) search(r *Request, content io.Reader) error {
 func (s *session) finish() {
 	s.answer.End = s.conn.At
 	s.rested = s.conn.At
-	if s.hop.last || !s.head.Reusable() || s.body.frame.UntilEnd() || len(s.conn.Buffered()) > 0 {
+	if s.hop.last || s.lean.conns.NoKeepAlive || !s.head.Reusable() || s.body.frame.UntilEnd() || len(s.conn.Buffered()) > 0 {
 		s.drop()
 	}
 }

@@ -519,7 +519,7 @@ func TestNoGarbage(t *testing.T) {
 			}
 		}
 	})
-	s, err := scenario.Parse("x", []byte(`tasks: [{request: {method: POST, path: /search, headers: {Authorization: Bearer x}, json: {query: "{{ user }}", top_k: 5}}}]`), nil, scenario.Options{})
+	s, err := scenario.Parse("x", []byte(`tasks: [{request: {method: POST, path: /search, headers: {Authorization: Bearer x}, json: {query: "{{ user }}", id: "{{ uuid }}", of: "r{{ .n }}", top_k: 5}}, set: {n: "{{ randInt 1 9 }}"}, check: {time: 9s}}]`), nil, scenario.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -532,10 +532,10 @@ func TestNoGarbage(t *testing.T) {
 	}
 	r.kill = context.Background()
 	w := r.worker(1)
-	defer w.session.Close()
+	defer w.close()
 	var failed atomic.Int64
 	perRequest := testing.AllocsPerRun(200, func() {
-		w.send(0, 0)
+		w.turn(r.kill, w.as(0), 0, 0)
 		if w.box.samples[0].Failure.Failed() {
 			failed.Add(1)
 		}

@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// job is one request that is due.
+// job is one turn that is due.
 type job struct {
-	task     int
+	turn     int // index into run.turns
 	intended time.Duration
 }
 
@@ -23,7 +23,7 @@ func (r *run) open(ctx context.Context) error {
 		return err
 	}
 	defer h.close()
-	slots := &slots{run: r, limit: r.scenario.MaxInFlight}
+	slots := &slots{run: r, ctx: ctx, limit: r.scenario.MaxInFlight}
 	if slots.limit == 0 {
 		slots.limit = DefaultMaxInFlight
 	}
@@ -82,6 +82,7 @@ func (r *run) countMissed(pace Pacer, intended time.Duration, hit uint64) {
 // that became idle last goes first, so that no more connections are kept warm than needed.
 type slots struct {
 	run     *run
+	ctx     context.Context
 	limit   int
 	started int
 	wg      sync.WaitGroup
@@ -115,7 +116,7 @@ func (s *slots) work(number int, j job) {
 	defer w.close()
 	jobs := make(chan job, 1)
 	for ok := true; ok; j, ok = <-jobs {
-		w.send(j.task, j.intended)
+		w.arrive(s.ctx, j)
 		s.mu.Lock()
 		if s.ended {
 			s.mu.Unlock()

@@ -17,6 +17,7 @@ type Result struct {
 	Start    time.Time     // of the run, or of the last reset
 	Elapsed  time.Duration // start to the last answer
 	Missed   int64         // sends of the open model that were due and not made
+	Skipped  int64         // steps not sent because the user lacked a variable that an earlier answer should have brought
 	Invalid  []string      // why the generator could not keep its schedule
 	Usage    Usage
 }
@@ -34,7 +35,7 @@ func (r *run) result(sum *Summary) *Result {
 	}
 	res := &Result{
 		Summary: sum, Scenario: r.scenario, Host: r.base, Start: r.start.Add(sum.Since), Elapsed: end - sum.Since,
-		Missed: r.missed.Load() - r.forgotMissed, Usage: r.usage.stop(),
+		Missed: r.missed.Load() - r.forgotMissed, Skipped: r.skipped.Load(), Usage: r.usage.stop(),
 	}
 	res.Invalid = invalid(sum, res.Missed, r.crowded.Load()-r.forgotCrowded)
 	return res
@@ -80,7 +81,7 @@ func (r *Result) Facts() recording.Scenario {
 		ScheduleLagP50: r.Lag.Quantile(.5), LoaderRunQueue: r.RunQueueByRequest(), LoaderBound: r.LoaderBound(),
 	}
 	if s.Rate == 0 {
-		f.Users, f.SpawnRate, f.ThinkTime = s.Users, s.SpawnRate, s.Think.String()
+		f.Users, f.SpawnRate, f.ThinkTime = s.Users, s.SpawnRate, s.ThinkTime()
 	}
 	return f
 }

@@ -65,17 +65,22 @@ type run struct {
 	cfg      Config
 	scenario *scenario.Scenario
 	base     string
+	senders  []Sender // of classes with a host of their own, by class
+	opened   []Sender
+	turns    []scenario.Turn // that arrivals of the open model take, chosen by picker
 	picker   scenario.Picker
+	shared   *scenario.Shared
 	start    time.Time
 	timeout  time.Duration
 	kill     context.Context // ends requests that are under way
-	seq      atomic.Int64
 
 	users, inFlight atomic.Int64
 	missed, crowded atomic.Int64 // sends not made; of them, because of MaxInFlight
 	spawning        atomic.Bool
 	stopping        atomic.Bool
-	mu              sync.Mutex // guards boxes
+	skipped         atomic.Int64 // requests not sent because the user lacked a variable
+	mu              sync.Mutex   // guards boxes and spread
+	spread          *scenario.Spread
 	boxes           []*mailbox
 
 	steered                     bool  // by somebody who holds cfg.Control
@@ -93,11 +98,9 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.cfg.Sender == nil {
-		if r.cfg.Sender, err = NewSender(r.base, cfg.Connections); err != nil {
-			return nil, err
-		}
-		defer r.cfg.Sender.Close()
+	defer r.closeSenders()
+	if err := r.openSenders(); err != nil {
+		return nil, err
 	}
 	sending, stop := ctx, context.CancelFunc(func() {})
 	if d := r.scenario.RunTime; d > 0 {
@@ -140,7 +143,10 @@ func newRun(cfg Config) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{cfg: cfg, scenario: cfg.Scenario, base: base, picker: cfg.Scenario.Picker(), start: time.Now()}
+	r := &run{cfg: cfg, scenario: cfg.Scenario, base: base, shared: cfg.Scenario.Shared(), spread: cfg.Scenario.Spread(), start: time.Now()}
+	r.turns, r.picker = cfg.Scenario.Turns()
+	r.senders = make([]Sender, len(cfg.Scenario.Classes))
+	r.cfg.Connections = cfg.Connections.or(cfg.Scenario.Client)
 	if r.steered = cfg.Control != nil; !r.steered {
 		r.cfg.Control = NewControl()
 	}

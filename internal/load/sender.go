@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -35,6 +36,7 @@ type Request struct {
 	ID      []byte // value of x-request-id, unique in the world
 	Stream  scenario.Stream
 	Check   scenario.Check
+	Keep    scenario.Keep // what of the answer is asked for
 	Timeout time.Duration // of the whole request
 }
 
@@ -62,6 +64,10 @@ type Answer struct {
 	Resent     int // times that it was sent again because the server had closed the connection
 	Failure    Failure
 	Aborted    bool // given up from outside; nothing else of the answer counts
+
+	// What Request.Keep asks for. Body is lent until the session's next request.
+	Header http.Header
+	Body   []byte
 }
 
 // maxGaps bounds the gaps between tokens that are kept of one stream.

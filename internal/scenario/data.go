@@ -20,8 +20,29 @@ import (
 type data struct {
 	name   string
 	file   string
+	index  int // in Scenario.sets
+	order  order
+	used   bool               // some template uses the user's row
 	rows   []value            // when each row is a single value
 	fields map[string][]value // when each row has fields
+}
+
+// order is which row a user has: in random and sequential order another one each turn, in
+// unique order its own one as long as it lives.
+type order string
+
+const (
+	random     order = "random"
+	sequential order = "sequential"
+	unique     order = "unique"
+)
+
+// count is the number of rows.
+func (d *data) count() int {
+	for _, rows := range d.fields {
+		return len(rows)
+	}
+	return len(d.rows)
 }
 
 // usual names of the field that holds a query, tried in this order when a template does not
@@ -36,30 +57,54 @@ func (r *reader) dataSets(n *node) {
 	replaced := maps.Clone(r.options.Data)
 	if n != nil {
 		if n.kind != mappingKind {
-			r.fail(n, "data must be a mapping of names to files, such as {queries: queries.jsonl}")
+			r.fail(n, "data must be a mapping of names to files, such as {queries: queries.jsonl}, not %s", n.kind)
 			return
 		}
 		for _, f := range n.fields {
-			file := r.text(f.value, "data "+f.name)
-			read := func() ([]byte, error) { return fs.ReadFile(r.dir, filepath.ToSlash(filepath.Clean(file))) }
-			if filepath.IsAbs(file) || strings.HasPrefix(filepath.ToSlash(filepath.Clean(file)), "../") {
-				read = func() ([]byte, error) { return os.ReadFile(r.beside(file)) }
-			}
-			if other, ok := replaced[f.name]; ok {
-				file, read = other, func() ([]byte, error) { return os.ReadFile(other) }
-				delete(replaced, f.name)
-			}
-			d, err := readData(f.name, file, read)
-			if err != nil {
-				r.fail(f.value, "data %s: %v", f.name, err)
-				d = &data{name: f.name, rows: []value{{}}} // so that its uses are not reported too
-			}
+			d := r.dataSet(f, replaced)
+			d.index = len(r.sets)
+			r.sets = append(r.sets, d)
 			r.data[f.name] = d
 		}
 	}
 	for name := range replaced {
 		r.errs = append(r.errs, fmt.Errorf("%s: the scenario has no data set named %s to replace; add data: {%s: …} to it", r.file, name, name))
 	}
+}
+
+// dataSet reads one data set; its value in the file is a path, or {file: …, order: …}.
+func (r *reader) dataSet(f field, replaced map[string]string) *data {
+	at, how := f.value, random
+	if f.value.kind == mappingKind {
+		fields := r.mapping(f.value, "data "+f.name, dataFields)
+		if at = fields["file"]; at == nil {
+			r.fail(f.value, "data %s has no file; write file: queries.jsonl", f.name)
+			return &data{name: f.name, order: how, rows: []value{{}}}
+		}
+		if n := fields["order"]; n != nil {
+			how = order(r.text(n, "order"))
+			if how != random && how != sequential && how != unique {
+				r.fail(n, "order must be random, sequential or unique, not %q", how)
+				how = random
+			}
+		}
+	}
+	file := r.text(at, "data "+f.name)
+	read := func() ([]byte, error) { return fs.ReadFile(r.dir, filepath.ToSlash(filepath.Clean(file))) }
+	if filepath.IsAbs(file) || strings.HasPrefix(filepath.ToSlash(filepath.Clean(file)), "../") {
+		read = func() ([]byte, error) { return os.ReadFile(r.beside(file)) }
+	}
+	if other, ok := replaced[f.name]; ok {
+		file, read = other, func() ([]byte, error) { return os.ReadFile(other) }
+		delete(replaced, f.name)
+	}
+	d, err := readData(f.name, file, read)
+	if err != nil {
+		r.fail(at, "data %s: %v", f.name, err)
+		d = &data{name: f.name, rows: []value{{}}} // so that its uses are not reported too
+	}
+	d.order = how
+	return d
 }
 
 // beside resolves a path that leaves the scenario's folder.

@@ -48,8 +48,8 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s:%d:%d: %s", e.File, e.Line, e.Column, e.Text)
 }
 
-// parse turns YAML or JSON into nodes.
-func parse(file string, text []byte) (*node, error) {
+// parseNodes turns YAML or JSON into nodes.
+func parseNodes(file string, text []byte) (*node, error) {
 	f, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		var ye yaml.Error

@@ -37,16 +37,28 @@ func Load(nameOrFile string, o Options) (*Scenario, error) {
 
 // Parse reads a scenario from text; file names it in complaints, dir holds its data files.
 func Parse(file string, text []byte, dir fs.FS, o Options) (*Scenario, error) {
-	root, err := parse(file, text)
+	root, err := parseNodes(file, text)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{file: file, dir: dir, options: o, data: map[string]*data{}}
+	r := &reader{file: file, dir: dir, options: o, data: map[string]*data{}, vars: map[string]int{}, scope: map[string]bool{}}
 	s := r.scenario(root)
 	if len(r.errs) > 0 {
-		return nil, errors.Join(r.errs...)
+		return nil, errors.Join(once(r.errs)...)
 	}
 	return s, nil
+}
+
+// once leaves out repeated complaints: a class's headers are compiled for each of its requests.
+func once(errs []error) (out []error) {
+	seen := map[string]bool{}
+	for _, err := range errs {
+		if !seen[err.Error()] {
+			seen[err.Error()] = true
+			out = append(out, err)
+		}
+	}
+	return out
 }
 
 // reader turns nodes into a Scenario and gathers complaints.
@@ -55,7 +67,16 @@ type reader struct {
 	dir     fs.FS
 	options Options
 	data    map[string]*data
-	errs    []error
+	sets    []*data
+	vars    map[string]int  // every variable: its index in Env
+	scope   map[string]bool // variables that have a value where the reader is; false: when their save went well
+	needs   []int           // variables that must have been saved for what was compiled since it was emptied
+	draws   []int           // data sets whose row is used by what was compiled since it was emptied
+
+	starting bool // the reader is inside of on_start
+	early    bool // a variable without a value was met
+
+	errs []error
 }
 
 func (r *reader) fail(n *node, format string, args ...any) {

@@ -1,13 +1,10 @@
 package scenario
 
 import (
-	"encoding/json"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -55,7 +52,7 @@ thresholds:
   - 'POST search: p95 < 1s'
   - 'error_rate < 1%'
 `)
-	if s.Users != 50 || s.SpawnRate != 10 || s.RunTime != 80*time.Minute || s.Timeout != 30*time.Second || s.Think != (Think{Min: time.Second, Max: 3 * time.Second}) {
+	if s.Users != 50 || s.SpawnRate != 10 || s.RunTime != 80*time.Minute || s.Timeout != 30*time.Second || s.Classes[0].Think != (Think{Min: time.Second, Max: 3 * time.Second}) {
 		t.Errorf("scenario = %+v", s)
 	}
 	search, health := s.Tasks[0], s.Tasks[1]
@@ -159,8 +156,8 @@ func TestBuiltIns(t *testing.T) {
 		if got := [3]float64{float64(s.Users), s.SpawnRate, s.RunTime.Seconds()}; got != want[name] || s.Name != name {
 			t.Errorf("%s = %v, want %v", name, got, want[name])
 		}
-		if len(s.Tasks) != 5 || s.Think.String() != "1s..3s" {
-			t.Errorf("%s: %d tasks, think %v", name, len(s.Tasks), s.Think)
+		if len(s.Tasks) != 5 || s.Classes[0].Think.String() != "1s..3s" {
+			t.Errorf("%s: %d tasks, think %v", name, len(s.Tasks), s.Classes[0].Think)
 		}
 	}
 }
@@ -197,32 +194,6 @@ func TestDataIsReplaced(t *testing.T) {
 	}
 }
 
-// The schema file and the reader know the same fields.
-func TestSchemaListsTheReadersFields(t *testing.T) {
-	text, err := os.ReadFile("scenario.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type object struct {
-		Properties map[string]any
-		Defs       map[string]object `json:"$defs"`
-	}
-	var schema object
-	if err := json.Unmarshal(text, &schema); err != nil {
-		t.Fatal(err)
-	}
-	for what, pair := range map[string]struct {
-		o      object
-		fields []string
-	}{"scenario": {schema, scenarioFields}, "task": {schema.Defs["task"], taskFields}, "stage": {schema.Defs["stage"], stageFields}, "request": {schema.Defs["request"], requestFields}, "check": {schema.Defs["check"], checkFields}} {
-		have := slices.Sorted(maps.Keys(pair.o.Properties))
-		want := slices.Sorted(slices.Values(pair.fields))
-		if diff := cmp.Diff(want, have); diff != "" {
-			t.Errorf("%s (-reader +schema):\n%s", what, diff)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add("name: a\ntasks: [{request: {path: '/{{ pick .q }}', json: {a: [1, *x]}}}]\n")
 	f.Add("data: {q: lines.txt}\nthink_time: exponential(2s)\nthresholds: ['rps > 3']\ntasks:\n- &a {request: {path: /}}\n")
@@ -235,5 +206,6 @@ func FuzzParse(f *testing.F) {
 }
 
 func render(tpl *Template) string {
-	return string(tpl.Append(nil, &Env{Rand: rand.New(rand.NewPCG(1, 2)), User: 3, Seq: new(atomic.Int64)}))
+	e := new(Scenario).Env(new(Shared), rand.New(rand.NewPCG(1, 2)), 3)
+	return string(tpl.Append(nil, &e))
 }

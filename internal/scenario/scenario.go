@@ -11,26 +11,74 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync/atomic"
 	"time"
 )
 
 // Scenario is one load test, checked and compiled. Read-only once loaded, apart from the
-// fields that flags override (Users, SpawnRate, Rate, Stages, RunTime, Think, Thresholds).
+// fields that flags override (Host, Users, SpawnRate, Rate, Stages, RunTime, Thresholds).
 type Scenario struct {
 	Name        string
 	Host        string        // base URL, "" when the command line must give it
 	Users       int           // closed model
 	SpawnRate   float64       // users started a second
-	Rate        float64       // requests a second: the open model; 0 means the closed one
+	Rate        float64       // turns a second: the open model; 0 means the closed one
 	Poisson     bool          // open model: exponential gaps instead of even ones
 	MaxInFlight int           // open model: sends beyond it are missed and make the run invalid; 0: the loader's default
 	Stages      []Stage       // load against time; Users or Rate is then the largest of them
 	RunTime     time.Duration // 0: until interrupted
 	Timeout     time.Duration // of one request; 0: the loader's default
-	Think       Think         // closed model: pause between a user's requests
-	Tasks       []Task
+	Client      Client
+	Classes     []Class // at least one
+	Tasks       []Task  // every kind of request of the classes once, as it is counted
 	Thresholds  []Threshold
+
+	sets      []*data
+	variables []string
+}
+
+// Client is how the loader connects. The zero Client is the default.
+type Client struct {
+	ConnectTimeout   time.Duration // of TCP and of TLS, each; 0: the loader's default
+	FirstByteTimeout time.Duration // from a request to the first byte of its answer; 0: the request's own
+	NoKeepAlive      bool          // a connection for each request
+	HTTP2            bool
+	Insecure         bool // certificates are not checked
+}
+
+// Class is one kind of user.
+type Class struct {
+	Name    string // "" when the scenario names none
+	Weight  float64
+	Fixed   int    // closed model: so many users, whatever the weights; 0: by weight
+	Host    string // base URL instead of the scenario's
+	Think   Think  // closed model: pause between a user's turns
+	Set     []Assign
+	OnStart Sequence   // sent once, before the first turn
+	Turns   []Sequence // one of them is a turn
+}
+
+// Sequence is what a user does in one turn: its steps, one after the other.
+type Sequence struct {
+	Name   string
+	Weight float64
+	Tags   []string
+	Steps  []Step
+	draws  []int // data sets of which it uses the user's row
+}
+
+// Step is one request of a sequence.
+type Step struct {
+	Task  *Task
+	Entry int // index into Scenario.Tasks: where it is counted
+	Set   []Assign
+	Needs []int // variables without which it cannot be sent
+	Think Think // pause before the next step
+}
+
+// Assign gives a variable its value.
+type Assign struct {
+	variable int
+	value    *Template
 }
 
 // Stage moves the load to a level and holds it there to the stage's end.
@@ -46,8 +94,8 @@ func (s Stage) Level() float64 { return max(s.Rate, float64(s.Users)) }
 
 // Task is one kind of request.
 type Task struct {
-	Name    string // as it stands in statistics, "/api/v1/retrieval/search [hybrid]"
-	Weight  float64
+	Name    string  // as it stands in statistics, "/api/v1/retrieval/search [hybrid]"
+	Weight  float64 // its share of the turns
 	Tags    []string
 	Method  string
 	Path    *Template // with the query
@@ -55,8 +103,13 @@ type Task struct {
 	Body    *Template // nil: none
 	Stream  Stream
 	Check   Check
+	Save    []Save
+	Keep    Keep
 	Pattern string // the path without the query, templated segments as {}: "/items/{}"
 }
+
+// Keep says what of an answer its checks and saves want to see.
+type Keep struct{ Body, Header bool }
 
 // Endpoint is the task's method and path pattern, "POST /api/v1/chat".
 func (t *Task) Endpoint() string { return t.Method + " " + t.Pattern }
@@ -82,31 +135,24 @@ type Check struct {
 	Status   []int  // any of them
 	Contains string // the body holds this text
 	Done     bool   // a stream must say that it is complete ([DONE] or "done": true)
+	More     *More  // nil: nothing else
 }
 
-// Env is what a template may draw on while it is rendered. One per user, not shared.
-type Env struct {
-	Rand *rand.Rand
-	User int           // number of the virtual user, from 1
-	Seq  *atomic.Int64 // shared by all users of a run
-}
-
-// Picker chooses tasks by weight. A value; safe for concurrent use.
+// Picker chooses by weight. Any positive weights work; only their ratios matter. A value; safe
+// for concurrent use.
 type Picker struct{ upTo []float64 }
 
-// Picker returns a chooser over the scenario's tasks. Any positive weights work; only their
-// ratios matter.
-func (s *Scenario) Picker() Picker {
-	p := Picker{upTo: make([]float64, len(s.Tasks))}
+func newPicker(weights []float64) Picker {
+	p := Picker{upTo: make([]float64, len(weights))}
 	var sum float64
-	for i, t := range s.Tasks {
-		sum += t.Weight
+	for i, w := range weights {
+		sum += w
 		p.upTo[i] = sum
 	}
 	return p
 }
 
-// Pick returns the index of a task.
+// Pick returns an index.
 func (p Picker) Pick(r *rand.Rand) int {
 	x := r.Float64() * p.upTo[len(p.upTo)-1]
 	i, found := slices.BinarySearch(p.upTo, x)
@@ -114,36 +160,6 @@ func (p Picker) Pick(r *rand.Rand) int {
 		i++
 	}
 	return min(i, len(p.upTo)-1)
-}
-
-// Filter keeps the tasks that carry any of the tags (all, when tags is empty) and none of
-// the excluded ones. It is an error when no task is left.
-func (s *Scenario) Filter(tags, excluded []string) error {
-	keep := slices.DeleteFunc(slices.Clone(s.Tasks), func(t Task) bool {
-		has := func(tag string) bool { return slices.Contains(t.Tags, tag) }
-		return len(tags) > 0 && !slices.ContainsFunc(tags, has) || slices.ContainsFunc(excluded, has)
-	})
-	if len(keep) == 0 {
-		return fmt.Errorf("no task of scenario %s is left after --tags %v --exclude-tags %v; its tags are %v", s.Name, tags, excluded, s.tags())
-	}
-	s.Tasks = keep
-	return nil
-}
-
-func (s *Scenario) tags() []string {
-	var all []string
-	for _, t := range s.Tasks {
-		all = append(all, t.Tags...)
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// Equalize gives every task the same weight.
-func (s *Scenario) Equalize() {
-	for i := range s.Tasks {
-		s.Tasks[i].Weight = 1
-	}
 }
 
 // CheckThresholds reports thresholds that name a task the scenario does not have.

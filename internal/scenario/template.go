@@ -3,28 +3,32 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
-	"slices"
-	"strconv"
+	"regexp"
 	"strings"
-	"unicode"
-
-	"github.com/google/uuid"
+	"text/template/parse"
 )
 
-// Template is text with expressions: {{ pick .queries }}. Compiled once, rendered for every
-// request. Read-only, safe for concurrent use.
+// Template is text with expressions in the syntax of Go's text/template: {{ pick .queries }}.
+// Compiled once into a list of pieces, rendered for every request without garbage. Read-only,
+// safe for concurrent use.
 //
+//	{{ .token }}               a variable of the user: of set: or save:
+//	{{ .accounts.name }}       a field of the data set's row that the user has now, see data.order
 //	{{ pick .queries }}        a row of the data set, all equally likely
 //	{{ pick .queries.text }}   a field of such a row
 //	{{ zipf .queries 1.1 }}    row n with a chance ∝ 1/nˢ (s: 1.1 when left out)
+//	{{ choice "a" "b" 3 }}     one of these
 //	{{ randInt 1 100 }}        a whole number, both ends included
+//	{{ randHex 8 }}            so many random hexadecimal digits
 //	{{ uuid }}                 a random UUID
 //	{{ seq }}                  1, 2, 3, … over all users of the run
 //	{{ user }}                 the number of the virtual user, from 1
+//	{{ now }}                  seconds since 1970
+//	{{ env "API_TOKEN" }}      an environment variable, read once
 //
 // In json:, a value that is nothing but one expression keeps the type of its result; inside
-// longer text it is escaped as JSON demands. In path: it is percent-escaped.
+// longer text it is escaped as JSON demands. In path: it is percent-escaped. Actions such as if
+// and range, pipes and variables of text/template are not understood.
 type Template struct{ parts []part }
 
 type part struct {
@@ -33,43 +37,18 @@ type part struct {
 	as   escaping
 }
 
-type escaping uint8
-
-const (
-	asText      escaping = iota // as it is
-	asPath                      // a path segment
-	asQuery                     // after the ? of a path
-	asJSON                      // a whole JSON value
-	asJSONInner                 // between the quotes of a JSON string
-)
-
-// value is the result of an expression: its text, and its JSON form.
-type value struct{ text, json string }
-
-type expression func(*Env) value
+// expression appends its value to dst.
+type expression func(dst []byte, e *Env, as escaping) []byte
 
 func literal(s string) *Template { return &Template{[]part{{text: s}}} }
 
 // Append renders the template to the end of dst.
 func (t *Template) Append(dst []byte, e *Env) []byte {
-	for _, p := range t.parts {
-		if p.expr == nil {
+	for i := range t.parts {
+		if p := &t.parts[i]; p.expr == nil {
 			dst = append(dst, p.text...)
-			continue
-		}
-		v := p.expr(e)
-		switch p.as {
-		case asText:
-			dst = append(dst, v.text...)
-		case asPath:
-			dst = append(dst, url.PathEscape(v.text)...)
-		case asQuery:
-			dst = append(dst, url.QueryEscape(v.text)...)
-		case asJSON:
-			dst = append(dst, v.json...)
-		case asJSONInner:
-			quoted := quoteJSON(v.text)
-			dst = append(dst, quoted[1:len(quoted)-1]...)
+		} else {
+			dst = p.expr(dst, e, p.as)
 		}
 	}
 	return dst
@@ -87,42 +66,57 @@ func (t *Template) Constant() (string, bool) {
 	return sb.String(), true
 }
 
-func quoteJSON(s string) string {
-	b, err := json.Marshal(s)
-	if err != nil { // json.Marshal of a string does not fail
-		return `""`
+// single is the expression of a template that is nothing else.
+func (t *Template) single() expression {
+	if len(t.parts) == 1 {
+		return t.parts[0].expr
 	}
-	return string(b)
+	return nil
 }
 
 // template compiles text; complaints are placed at n.
 func (r *reader) template(n *node, text string, as escaping) *Template {
 	t := &Template{}
-	for rest := text; rest != ""; {
-		before, after, found := strings.Cut(rest, "{{")
-		if before != "" {
-			t.parts = append(t.parts, part{text: before})
-			if as == asPath && strings.Contains(before, "?") {
+	tree := parse.New("")
+	tree.Mode = parse.SkipFuncCheck
+	if _, err := tree.Parse(text, "", "", map[string]*parse.Tree{}); err != nil {
+		r.fail(n, "%q: %s", text, templateError(err))
+		return t
+	}
+	if tree.Root == nil {
+		return t
+	}
+	for _, piece := range tree.Root.Nodes {
+		switch piece := piece.(type) {
+		case *parse.TextNode:
+			t.parts = append(t.parts, part{text: string(piece.Text)})
+			if as == asPath && strings.Contains(string(piece.Text), "?") {
 				as = asQuery
 			}
+		case *parse.ActionNode:
+			expr, err := r.expression(piece.Pipe)
+			if err != nil {
+				r.fail(n, "{{ %s }}: %v", piece.Pipe, err)
+				return t
+			}
+			t.parts = append(t.parts, part{expr: expr, as: as})
+		default:
+			r.fail(n, "%s: only expressions such as {{ pick .queries }} are understood in {{ }}", piece)
+			return t
 		}
-		if !found {
-			break
-		}
-		code, tail, closed := strings.Cut(after, "}}")
-		if !closed {
-			r.fail(n, "{{ without }} in %q; close it", text)
-			break
-		}
-		expr, err := r.expression(code)
-		if err != nil {
-			r.fail(n, "{{%s}}: %v", code, err)
-			break
-		}
-		t.parts = append(t.parts, part{expr: expr, as: as})
-		rest = tail
 	}
 	return t
+}
+
+// place is where text/template says that an error is: the templates here have no name.
+var place = regexp.MustCompile(`(template: )?:[0-9]+(:[0-9]+)?:? ?`)
+
+func templateError(err error) string {
+	text := place.ReplaceAllString(err.Error(), "")
+	if strings.HasPrefix(text, "unclosed action") {
+		return "{{ without }}; close it"
+	}
+	return text + "; write for example {{ pick .queries }}"
 }
 
 // pattern is a path without its query, templated segments as {}.
@@ -196,8 +190,8 @@ func (r *reader) appendJSON(t *Template, n *node) {
 
 func (r *reader) appendJSONString(t *Template, n *node, s string) {
 	inner := r.template(n, s, asJSONInner)
-	if len(inner.parts) == 1 && inner.parts[0].expr != nil {
-		t.parts = append(t.parts, part{expr: inner.parts[0].expr, as: asJSON})
+	if expr := inner.single(); expr != nil {
+		t.parts = append(t.parts, part{expr: expr, as: asJSON})
 		return
 	}
 	t.parts = append(t.parts, part{text: `"`})
@@ -223,88 +217,20 @@ func mergeText(parts []part) []part {
 	return out
 }
 
-// functions that expressions may call, for the complaint about an unknown one.
-var functions = []string{"pick", "zipf", "randInt", "uuid", "seq", "user"}
-
-func (r *reader) expression(code string) (expression, error) {
-	words := strings.FieldsFunc(code, unicode.IsSpace)
-	if len(words) == 0 {
-		return nil, fmt.Errorf("nothing in it; write for example {{ pick .queries }}")
+// expression compiles what stands in {{ }}.
+func (r *reader) expression(pipe *parse.PipeNode) (expression, error) {
+	if len(pipe.Cmds) != 1 || len(pipe.Decl) > 0 {
+		return nil, fmt.Errorf("pipes and variables of text/template are not understood; call one function")
 	}
-	name, args := words[0], words[1:]
-	switch name {
-	case "pick":
-		if len(args) != 1 {
-			return nil, fmt.Errorf("pick wants one data set: {{ pick .queries }}")
+	args := pipe.Cmds[0].Args
+	switch head := args[0].(type) {
+	case *parse.FieldNode:
+		if len(args) > 1 {
+			return nil, fmt.Errorf("%s takes nothing after it", head)
 		}
-		rows, err := r.rows(args[0])
-		return func(e *Env) value { return rows[e.Rand.IntN(len(rows))] }, err
-	case "zipf":
-		return r.zipf(args)
-	case "randInt":
-		return randInt(args)
-	case "uuid", "seq", "user":
-		if len(args) != 0 {
-			return nil, fmt.Errorf("%s takes nothing after it", name)
-		}
-		return map[string]expression{"uuid": newUUID, "seq": seq, "user": user}[name], nil
+		return r.field(head)
+	case *parse.IdentifierNode:
+		return r.call(head.Ident, args[1:])
 	}
-	return nil, fmt.Errorf("unknown function %q%s", name, suggest(name, functions))
-}
-
-func newUUID(e *Env) value {
-	var u uuid.UUID
-	for i := range u {
-		u[i] = byte(e.Rand.Uint32())
-	}
-	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80 // version 4, RFC 9562
-	s := u.String()
-	return value{s, `"` + s + `"`}
-}
-
-func seq(e *Env) value { return number(e.Seq.Add(1)) }
-
-func user(e *Env) value { return number(int64(e.User)) }
-
-func number(n int64) value {
-	s := strconv.FormatInt(n, 10)
-	return value{s, s}
-}
-
-func randInt(args []string) (expression, error) {
-	if len(args) != 2 {
-		return nil, fmt.Errorf("randInt wants two whole numbers: {{ randInt 1 100 }}")
-	}
-	low, err1 := strconv.ParseInt(args[0], 10, 64)
-	high, err2 := strconv.ParseInt(args[1], 10, 64)
-	if err1 != nil || err2 != nil || high < low || high-low < 0 || high-low+1 < 1 {
-		return nil, fmt.Errorf("randInt %s %s: the first number must not be above the second", args[0], args[1])
-	}
-	return func(e *Env) value { return number(low + e.Rand.Int64N(high-low+1)) }, nil
-}
-
-// defaultZipf is the exponent of query popularity when none is given; web and search query
-// logs lie between 0.6 and 1.2.
-const defaultZipf = 1.1
-
-func (r *reader) zipf(args []string) (expression, error) {
-	if len(args) < 1 || len(args) > 2 {
-		return nil, fmt.Errorf("zipf wants a data set and maybe an exponent: {{ zipf .queries 1.1 }}")
-	}
-	s := defaultZipf
-	if len(args) == 2 {
-		var err error
-		if s, err = strconv.ParseFloat(args[1], 64); err != nil || !(s > 0) || s > 10 {
-			return nil, fmt.Errorf("zipf exponent %q must be a number above 0, up to 10", args[1])
-		}
-	}
-	rows, err := r.rows(args[0])
-	if err != nil {
-		return nil, err
-	}
-	upTo := zipfTable(len(rows), s)
-	return func(e *Env) value {
-		i, _ := slices.BinarySearch(upTo, e.Rand.Float64())
-		return rows[min(i, len(rows)-1)]
-	}, nil
+	return nil, fmt.Errorf("%s is neither a function nor a name with a dot before it", args[0])
 }

@@ -62,14 +62,14 @@ func TestUUIDsAreOfVersion4(t *testing.T) {
 
 // Weights may be any positive numbers: 3, 1, 0.5 and 0.2 share the requests in their ratio.
 func TestFloatWeights(t *testing.T) {
-	s := &Scenario{}
+	c := &Class{}
 	weights := []float64{3, 1, .5, .2}
 	var sum float64
 	for _, w := range weights {
-		s.Tasks = append(s.Tasks, Task{Weight: w})
+		c.Turns = append(c.Turns, Sequence{Weight: w})
 		sum += w
 	}
-	r, p := rand.New(rand.NewPCG(1, 1)), s.Picker()
+	r, p := rand.New(rand.NewPCG(1, 1)), c.Picker()
 	const n = 100_000
 	counts := make([]float64, len(weights))
 	for range n {
@@ -100,7 +100,7 @@ func TestZipfFavoursTheFirst(t *testing.T) {
 
 func TestThinkTimes(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
-	for _, text := range []string{"0s", "2s", "1s..3s", "exponential(2s)"} {
+	for _, text := range []string{"0s", "2s", "1s..3s", "exponential(2s)", "pacing(5s)"} {
 		th, err := ParseThink(text)
 		if err != nil || th.String() != text {
 			t.Errorf("%s reads as %v, %v", text, th, err)
@@ -108,19 +108,23 @@ func TestThinkTimes(t *testing.T) {
 	}
 	th, _ := ParseThink("1s..3s")
 	for range 1000 {
-		if d := th.Draw(r); d < time.Second || d > 3*time.Second {
+		if d := th.Draw(r, 0); d < time.Second || d > 3*time.Second {
 			t.Fatalf("1s..3s drew %v", d)
 		}
 	}
 	th, _ = ParseThink("exponential(2s)")
 	var sum time.Duration
 	for range 100_000 {
-		sum += th.Draw(r)
+		sum += th.Draw(r, 0)
 	}
 	if mean := sum.Seconds() / 100_000; math.Abs(mean-2) > 0.05 {
 		t.Errorf("mean of exponential(2s) = %.3f s", mean)
 	}
-	for _, wrong := range []string{"", "fast", "1s..", "exponential(2s", "exponential()", "-1s"} {
+	th, _ = ParseThink("pacing(5s)")
+	if a, b := th.Draw(r, 2*time.Second), th.Draw(r, 6*time.Second); a != 3*time.Second || b != 0 {
+		t.Errorf("pacing(5s) pauses %v after 2 s and %v after 6 s, want 3 s and 0 s", a, b)
+	}
+	for _, wrong := range []string{"", "fast", "pacing(0s)", "sometimes(2s)", "1s..", "exponential(2s", "exponential()", "-1s"} {
 		if th, err := ParseThink(wrong); err == nil {
 			t.Errorf("%q reads as %v", wrong, th)
 		}

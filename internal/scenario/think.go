@@ -7,22 +7,29 @@ import (
 	"time"
 )
 
-// Think is the pause of a user between two requests. The zero Think is no pause.
+// Think is the pause of a user between two turns. The zero Think is no pause.
 type Think struct {
 	Min, Max    time.Duration // evenly spread between them
 	Exponential time.Duration // above 0: the mean of an exponential distribution instead
+	Pacing      time.Duration // above 0: from the start of a turn to the start of the next instead
 }
 
-// ParseThink reads "0s", "2s", "1s..3s" or "exponential(2s)".
+// ParseThink reads "0s", "2s", "1s..3s", "exponential(2s)" or "pacing(5s)".
 func ParseThink(s string) (Think, error) {
-	wrong := fmt.Errorf("%q is not a think time; write 0s, 2s, 1s..3s or exponential(2s)", s)
-	if mean, ok := strings.CutPrefix(s, "exponential("); ok {
-		mean, closed := strings.CutSuffix(mean, ")")
-		d, err := ParseDuration(mean)
+	wrong := fmt.Errorf("%q is not a think time; write 0s, 2s, 1s..3s, exponential(2s) or pacing(5s)", s)
+	if kind, rest, ok := strings.Cut(s, "("); ok {
+		inner, closed := strings.CutSuffix(rest, ")")
+		d, err := ParseDuration(inner)
 		if err != nil || !closed || d == 0 {
 			return Think{}, wrong
 		}
-		return Think{Exponential: d}, nil
+		switch kind {
+		case "exponential":
+			return Think{Exponential: d}, nil
+		case "pacing":
+			return Think{Pacing: d}, nil
+		}
+		return Think{}, wrong
 	}
 	low, high, ranged := strings.Cut(s, "..")
 	if !ranged {
@@ -39,9 +46,11 @@ func ParseThink(s string) (Think, error) {
 	return Think{Min: a, Max: b}, nil
 }
 
-// Draw returns one pause.
-func (t Think) Draw(r *rand.Rand) time.Duration {
+// Draw returns one pause after a turn that took so long.
+func (t Think) Draw(r *rand.Rand, took time.Duration) time.Duration {
 	switch {
+	case t.Pacing > 0:
+		return max(t.Pacing-took, 0)
 	case t.Exponential > 0:
 		return time.Duration(r.ExpFloat64() * float64(t.Exponential))
 	case t.Max > t.Min:
@@ -55,6 +64,8 @@ func (t Think) String() string {
 	switch {
 	case t.Exponential > 0:
 		return fmt.Sprintf("exponential(%v)", t.Exponential)
+	case t.Pacing > 0:
+		return fmt.Sprintf("pacing(%v)", t.Pacing)
 	case t.Max > t.Min:
 		return fmt.Sprintf("%v..%v", t.Min, t.Max)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"net/http"
 	"strconv"
 )
 
@@ -53,6 +54,7 @@ type Head struct {
 	Location []byte
 	Cookies  [][]byte // values of set-cookie
 	Retry    []byte   // value of retry-after
+	KeepAll  bool     // keep every field for Header; stays through Reset
 
 	minor     int   // of HTTP/1.x
 	length    int64 // -1: not said
@@ -65,11 +67,12 @@ type Head struct {
 	interim   int
 	size      int
 	text      []byte // holds the texts
+	fields    [][2][]byte
 }
 
 // Reset makes ready for the next answer.
 func (h *Head) Reset() {
-	*h = Head{length: -1, text: h.text[:0], Cookies: h.Cookies[:0]}
+	*h = Head{length: -1, text: h.text[:0], Cookies: h.Cookies[:0], KeepAll: h.KeepAll, fields: h.fields[:0]}
 }
 
 // Parse takes the whole lines at the start of b and says how many bytes they were; done is
@@ -161,6 +164,9 @@ func (h *Head) field(line []byte) error {
 	if err != nil {
 		return err
 	}
+	if h.KeepAll {
+		h.fields = append(h.fields, [2][]byte{h.keep(name), h.keep(value)})
+	}
 	h.foldable, h.known = true, true
 	switch len(name) {
 	case len("location"):
@@ -245,6 +251,15 @@ func (h *Head) transferEncoding(value []byte) error {
 	}
 	h.chunked = true
 	return nil
+}
+
+// Header returns all fields, if KeepAll was set before they came. It makes garbage.
+func (h *Head) Header() http.Header {
+	out := http.Header{}
+	for _, f := range h.fields {
+		out.Add(string(f[0]), string(f[1]))
+	}
+	return out
 }
 
 // Reusable says whether another request may follow on the connection once the body is read.
