@@ -15,7 +15,7 @@ const MaxSleepPlaces = 20
 // Doing says in what the threads slept, for a sentence: "sleeps for a time".
 func (p *SleepPlace) Doing() string { return strings.Trim(p.What, "[]") }
 
-// ForGIL: they waited for the GIL.
+// ForGIL reports whether they waited for the GIL.
 func (p *SleepPlace) ForGIL() bool { return p.What == WaitsForGIL }
 
 // WaitsForGIL is what threads sleep in that wait for it, in the words of the off-CPU profile.
