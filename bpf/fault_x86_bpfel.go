@@ -87,12 +87,12 @@ type FaultThread struct {
 	Work   uint64
 	Lock   uint64
 	Slept  uint64
-	Clock  uint64
 	Waker  uint32
+	Dither uint32
 	Flags  uint8
 	Kind   uint8
 	Met    uint8
-	_      [1]byte
+	_      [5]byte
 }
 
 // Names of all BPF objects in the ELF.

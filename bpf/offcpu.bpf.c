@@ -9,12 +9,12 @@
  *   runs again ──► did not sleep ──────────────────────────────────────────► end: that is CPU or run queue
  *              ├─► its process was never unwound ──────────────────────────► offcpu_unwinder[0], value 0
  *              ├─► slept in epoll: idle ───────────────────────────────────► end
- *              └─► its off-CPU clock goes on ──► a period is full ─────────► offcpu_unwinder[0], value: the full periods
- *                                            └─► else ─────────────────────► end
+ *              ├─► slept for a period or longer, or for less and it is its turn ► offcpu_unwinder[0], value: whole periods
+ *              └─► else ───────────────────────────────────────────────────► end
  *
- * It samples by a clock of each thread that runs while the thread sleeps, as a CPU clock runs while it runs: a sleep
- * longer than the period is always sampled, a shorter one as often as its share of the time is, what is left of a
- * period goes into the next. So the values add up to the time slept, of each stack and of all, whatever the period.
+ * A sample stands for whole periods: a sleep is rounded up or down to them, up as often as it has a share of one more. So a
+ * sleep longer than the period is always sampled, a shorter one in its share of them, and the values add up to the
+ * time slept, of each stack and of all, whatever the period, and whether or not the thread keeps step with it.
  *
  * sched_exit_tp fires in the thread itself, after the run queue was unlocked, with the registers that it saved when it
  * entered the kernel. A raw tracepoint, because programs of that type can call one another; the unwinder's, loaded
@@ -41,7 +41,7 @@ struct {
 	__type(value, u8);
 } offcpu_met SEC(".maps");
 
-/* The period of the clocks, ns; user space moves it with the cost. */
+/* The period, ns; user space moves it with the cost. 0: nothing is sampled or counted yet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -178,39 +178,44 @@ static __always_inline void sum(enum sleep_kind kind, u64 slept)
 	all->ns += slept;
 }
 
-/* What of the thread's clock is full, after so long a sleep. */
-static __always_inline u64 tick(struct thread *t, u64 slept)
-{
-	u32 zero = 0;
-	u64 full, *period = bpf_map_lookup_elem(&offcpu_period, &zero);
+/*
+ * For how long a sample of this sleep stands; 0: none is taken. What decides is no die but the multiples of the golden
+ * ratio, from a start by chance: they lie more evenly, and so do all that are as far apart as a thread that sleeps
+ * here and there by turns is. A clock that ran through all sleeps told a fifth too little of 20 ms in every 20.6.
+ */
+#define GOLDEN_RATIO 0x9e3779b9 /* of 2^32 */
 
-	if (t->kind == SLEEP_EPOLL || !period || !*period)
-		return 0;
-	t->clock += slept;
-	if (t->clock < *period)
-		return 0;
-	full = t->clock - t->clock % *period;
-	t->clock -= full;
-	return full;
+static __always_inline u64 stands_for(struct thread *t, u64 slept, u64 period)
+{
+	if (!t->dither)
+		t->dither = bpf_get_prandom_u32();
+	t->dither += GOLDEN_RATIO;
+	slept += (u64)(t->dither >> 8) * period >> 24; /* a period is less than 2^40 ns */
+	return slept < period ? 0 : slept - slept % period;
 }
 
 SEC("raw_tp/sched_exit_tp")
 int offcpu_comes(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct thread *t = bpf_task_storage_get(&threads, bpf_get_current_task_btf(), 0, 0);
-	u64 begin = 0, slept, full;
+	u64 begin = 0, slept, *period, value = 0;
+	u32 zero = 0;
 
 	if (!t || !t->slept)
 		return 0;
 	slept = t->slept;
 	t->slept = 0;
+	period = bpf_map_lookup_elem(&offcpu_period, &zero);
+	if (!period || !*period)
+		return 0; /* the unwinder is still being loaded */
 	if (!(slept >> 4 & 15))
 		begin = bpf_ktime_get_ns();
 	sum(t->kind, slept);
-	full = tick(t, slept);
+	if (t->kind != SLEEP_EPOLL)
+		value = stands_for(t, slept, *period);
 	cost(begin);
-	if (full || first_of_process(t))
-		enter_unwinder(ctx, t, full, slept);
+	if (value || first_of_process(t))
+		enter_unwinder(ctx, t, value, slept);
 	return 0;
 }
 

@@ -102,8 +102,8 @@ struct thread {
 	u64 work;	/* of an executor, that it has got */
 	u64 lock; /* that it sleeps in; 0: none */
 	u64 slept; /* the sleep that it comes back from, ns, for offcpu.bpf.c, which takes it away */
-	u64 clock; /* offcpu.bpf.c's, of this thread */
 	u32 waker;
+	u32 dither; /* offcpu.bpf.c's, see stands_for() */
 	u8 flags;
 	u8 kind;   /* enum sleep_kind, of its last sleep */
 	u8 met;	   /* offcpu.bpf.c has seen to it that its process is met */

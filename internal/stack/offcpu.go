@@ -19,7 +19,7 @@ import (
 const sleptType = "off_cpu_clock"
 
 // offcpu is the trigger that samples every thread of a watched process where it comes back from a
-// sleep, by a clock that runs while it sleeps (bpf/offcpu.bpf.c).
+// sleep: one stack for each period of sleep (bpf/offcpu.bpf.c).
 type offcpu struct {
 	why    error // why it is not there, nil while it is
 	untold error // why nobody tells of sleeps, nil where somebody does
