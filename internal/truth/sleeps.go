@@ -3,6 +3,7 @@ package truth
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -71,6 +72,10 @@ func (r *SleepRow) off() float64 {
 	return ratio(max(r.Least-r.Seen, r.Seen-r.Most, 0), r.Most)
 }
 
+// chance is the deviation of a row's seconds as a share of its larger limit, were each sample one of a short sleep, which is taken
+// or not by chance: of a sleep longer than the period it is less.
+func (r *SleepRow) chance(period float64) float64 { return ratio(math.Sqrt(period*r.Seen), r.Most) }
+
 // SleepFindings is a run that holds an off-CPU profile to the truth.
 type SleepFindings struct {
 	SleepSettings
@@ -84,11 +89,12 @@ type SleepFindings struct {
 	Recording *recording.Recording `json:"-"`
 }
 
-// sleepPaths are the endpoints with how many are asked for at once, and how often.
+// sleepPaths are the endpoints with how many are asked for at once, and how often. A wait for the disk takes about a
+// millisecond, and one sample is taken in ten: so there are so many of them.
 var sleepPaths = []struct {
 	path  string
 	at, n int
-}{{"/loop", 2, 40}, {"/short", 2, 40}, {"/pool", 8, 200}, {"/locks", 6, 60}, {"/gil", 4, 20}, {"/files", 2, 60}, {"/rest", 8, 40}}
+}{{"/loop", 2, 40}, {"/short", 2, 40}, {"/pool", 8, 200}, {"/locks", 6, 60}, {"/gil", 4, 20}, {"/files", 8, 300}, {"/rest", 8, 40}}
 
 // RunSleeps has the application sleep and compares where it was seen to.
 func RunSleeps(ctx context.Context, dir string, set SleepSettings) (*SleepFindings, error) {

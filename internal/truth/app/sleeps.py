@@ -26,6 +26,7 @@ libc = ctypes.PyDLL(None, use_errno=True)
 clock = threading.local()
 lock = threading.Lock()
 file = tempfile.TemporaryFile(dir="/var/tmp")
+block = bytes(262144)  # that the disk takes longer for than the thread waits for a CPU then
 
 
 def counted():
@@ -65,7 +66,7 @@ def computes():
 
 def syncs():
     for i in range(4):
-        os.pwrite(file.fileno(), b"x" * 65536, i * 65536)
+        os.pwrite(file.fileno(), block, i * len(block))
         os.fsync(file.fileno())
 
 
