@@ -69,14 +69,14 @@ func BenchmarkOffCPU(b *testing.B) {
 		} else if err := o.attach(); err != nil {
 			b.Fatal(err)
 		}
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 		rounds, cpu := countOf(b, in, out), cpuOf(b, pid)
-		time.Sleep(time.Second)
+		time.Sleep(250 * time.Millisecond) // what else the machine does changes by the second
 		return (cpuOf(b, pid) - cpu) / (countOf(b, in, out) - rounds)
 	}
 	window(false)
 	var without, ratios, same []float64
-	for range max(b.N, 12) { // there and back again, so that a drift of the machine cancels out
+	for range max(b.N, 48) { // there and back again, so that a drift of the machine cancels out
 		off, on, again, off2 := window(false), window(true), window(true), window(false)
 		without = append(without, off, off2)
 		ratios = append(ratios, on/off-1, again/off2-1)
