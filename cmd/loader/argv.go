@@ -13,7 +13,7 @@ var firstWords = []string{"run", "report", "-h", "--help", "-v", "-V", "--versio
 const valued = "HurtPsLTEf"
 
 // lists are Locust's flags that take several words: --tags a b.
-var lists = []string{"-T", "--tags", "-E", "--exclude-tags"}
+var lists = []string{"-T", "--tags", "-E", "--exclude-tags", "--config-users"}
 
 // normalise turns a command line as Locust's argparse understands it into one for the flag
 // parser: run is the default command, -u50 becomes -u 50, --tags a b becomes --tags a,b.

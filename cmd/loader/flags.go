@@ -38,6 +38,7 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Category: whatToSend, Name: "equal-weights", EnvVars: env("equal-weights"), Usage: "send all tasks equally often"},
 		&cli.BoolFlag{Category: whatToSend, Name: "list", Aliases: []string{"l"}, Usage: "print the tasks and end"},
 		&cli.BoolFlag{Category: whatToSend, Name: "show-task-ratio", Usage: "print the tasks with their share and end"},
+		&cli.BoolFlag{Category: whatToSend, Name: "show-task-ratio-json", Usage: "the same as JSON"},
 		&cli.StringFlag{Category: whatToSend, Name: "timeout", EnvVars: env("timeout"), Usage: "`TIME` after which a request fails", DefaultText: "60s"},
 		&cli.BoolFlag{Category: whatToSend, Name: "http2", EnvVars: env("http2"), Usage: "send HTTP/2, without TLS too (prior knowledge); HTTP/1.1 otherwise"},
 		&cli.BoolFlag{Category: whatToSend, Name: "insecure", EnvVars: env("insecure"), Usage: "do not check the server's certificate"},
@@ -71,8 +72,9 @@ func runFlags() []cli.Flag {
 
 		&cli.StringFlag{Name: "loglevel", Aliases: []string{"L"}, Hidden: true, EnvVars: []string{"LOCUST_LOGLEVEL"}, Usage: "Locust's name of --log-level"},
 		&cli.PathFlag{Category: logging, Name: "logfile", EnvVars: env("logfile", "LOGFILE"), Usage: "log to `FILE`"},
-		&cli.BoolFlag{Name: "skip-log-setup", Hidden: true, Usage: "has no meaning here"},
+		&cli.BoolFlag{Name: "skip-log-setup", Hidden: true, EnvVars: env("skip-log-setup", "SKIP_LOG_SETUP"), Usage: "has no meaning here"},
 	}
+	flags = append(flags, foreignFlags()...)
 	flags = append(flags, command.PyroscopeFlags(ourselves, "profiles of the loader itself, with --self-profile")...)
 	return append(flags, command.Flags()...)
 }
@@ -81,7 +83,7 @@ func runFlags() []cli.Flag {
 func words(values []string) []string {
 	var out []string
 	for _, v := range values {
-		out = append(out, strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ' ' })...)
+		out = append(out, strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(", []", r) })...)
 	}
 	return out
 }

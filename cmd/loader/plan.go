@@ -2,9 +2,12 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,11 +20,19 @@ import (
 // plan reads the scenario and lets the flags override it. Every error is one of usage.
 func plan(c *cli.Context) (*scenario.Scenario, error) {
 	s, err := readScenario(c)
-	if err != nil {
-		return nil, command.Wrong("%w", err)
+	var coded *command.Error
+	if err != nil && !errors.As(err, &coded) {
+		err = command.Wrong("%w", err)
 	}
-	if err := s.Only(c.Args().Slice()); err != nil {
-		return nil, command.Wrong("%w", err)
+	if err != nil {
+		return nil, err
+	}
+	classes := c.Args().Slice()
+	if len(classes) == 0 {
+		classes = words([]string{os.Getenv("LOCUST_USER_CLASSES")})
+	}
+	if err := s.Only(classes); err != nil {
+		return nil, &command.Error{Code: command.Failed, Err: err} // Locust's code
 	}
 	if err := s.Filter(words(c.StringSlice("tags")), words(c.StringSlice("exclude-tags"))); err != nil {
 		return nil, command.Wrong("%w", err)
@@ -67,6 +78,9 @@ func readScenario(c *cli.Context) (*scenario.Scenario, error) {
 	}
 	name := c.String("scenario")
 	if f := c.String("locustfile"); name == "" && f != "" {
+		if err := missing(f); err != nil {
+			return nil, err
+		}
 		if !strings.HasSuffix(f, ".py") {
 			name = f
 		} else {
@@ -173,4 +187,28 @@ func printTasks(w io.Writer, s *scenario.Scenario, ratio bool) {
 		}
 		fmt.Fprintf(w, "%s%-5s %s  %s\n", share, t.Method, t.Name, strings.Join(t.Tags, ","))
 	}
+}
+
+// printTasksJSON is --show-task-ratio-json, in Locust's shape; the scenario stands where Locust has
+// a user class.
+func printTasksJSON(w io.Writer, s *scenario.Scenario) error {
+	type ratio struct {
+		Ratio float64        `json:"ratio"`
+		Tasks map[string]any `json:"tasks,omitempty"`
+	}
+	var sum float64
+	for _, t := range s.Tasks {
+		sum += t.Weight
+	}
+	tasks := map[string]any{}
+	for _, t := range s.Tasks {
+		tasks[t.Method+" "+t.Name] = ratio{Ratio: t.Weight / sum}
+	}
+	class := map[string]ratio{s.Name: {1, tasks}}
+	text, err := json.MarshalIndent(map[string]any{"per_class": class, "total": class}, "", "    ")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(w, string(text))
+	return err
 }

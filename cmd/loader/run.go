@@ -21,15 +21,18 @@ import (
 )
 
 func runCommand(abort context.Context) *cli.Command {
+	flags := runFlags()
+	plainSwitches(flags)
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "send a scenario and measure what comes back",
 		UsageText: "loader run --host http://localhost:8000 -u 50 -r 10 -t 5m --headless --csv results/baseline --html results/baseline.html\nloader run --host http://localhost:8000 --scenario peak --headless --agent http://127.0.0.1:9470 --csv results/peak\nloader run --host http://localhost:8000 --rate 50/s -t 2m --headless --threshold 'POST /api/v1/chat: p95 < 1s'\nloader run --scenario my.yaml --headless",
-		Description: "Values come from flags, then the environment (RAGSCOPE_… or Locust's LOCUST_…), then the --config file, then the scenario.\n" +
+		Description: "Values come from flags, then the environment (RAGSCOPE_… or Locust's LOCUST_…), then the --config file (YAML, or\n" +
+			"Locust's form when it ends in .conf), then locust.conf and ~/.locust.conf, then the scenario.\n" +
 			"Without --scenario the suite's tasks are sent: hybrid search 3, chat 1, vector search 0.5, chat stream 0.5, health 0.2.\n" +
 			"In Locust's tables and files a 429 is a failure, and so it is for the exit code, unless the task's check allows it; the recording,\n" +
 			"the progress line and thresholds count it apart. A threshold is not kept by a run that is marked invalid.",
-		Flags: runFlags(),
+		Flags: flags,
 		Action: func(c *cli.Context) error {
 			err := runLoad(c, abort)
 			var coded *command.Error
@@ -42,7 +45,10 @@ func runCommand(abort context.Context) *cli.Command {
 }
 
 func runLoad(c *cli.Context, abort context.Context) error {
-	if err := command.Configure(c); err != nil {
+	if err := configure(c); err != nil {
+		return err
+	}
+	if err := refuse(c); err != nil {
 		return err
 	}
 	closeLog, err := setLogger(c)
@@ -54,7 +60,10 @@ func runLoad(c *cli.Context, abort context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.Bool("list") || c.Bool("show-task-ratio") {
+	switch {
+	case c.Bool("show-task-ratio-json"):
+		return printTasksJSON(c.App.Writer, s)
+	case c.Bool("list"), c.Bool("show-task-ratio"):
 		printTasks(c.App.Writer, s, c.Bool("show-task-ratio"))
 		return nil
 	}

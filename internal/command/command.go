@@ -89,14 +89,16 @@ func Configure(c *cli.Context) error {
 		return Wrong("configuration %s: %s", path, yaml.FormatError(err, false, true))
 	}
 	for _, name := range slices.Sorted(maps.Keys(values)) { // in order: of two errors always the same is told
-		if err := set(c, name, values[name]); err != nil {
+		if err := Fill(c, name, values[name]); err != nil {
 			return Wrong("configuration %s: %s: %w", path, name, err)
 		}
 	}
 	return nil
 }
 
-func set(c *cli.Context, name string, value any) error {
+// Fill sets a flag that neither command line nor environment nor an earlier Fill has set. Lists are
+// for flags that may be given again.
+func Fill(c *cli.Context, name string, value any) error {
 	flag := find(c, name)
 	if flag == nil {
 		return fmt.Errorf("no flag of %s; see --help", c.Command.FullName())

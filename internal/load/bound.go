@@ -9,6 +9,7 @@ const (
 	boundCPU      = 0.9  // share of the CPUs that it may use
 	boundRunQueue = 0.1  // share of the mean service time, by request, that its threads waited for a CPU
 	boundLag      = 5e-3 // seconds between intended and actual send at p99
+	boundRequests = 20   // with fewer, what the loader does besides sending is most of it
 )
 
 // LoaderBound says in sentences where the loader was the bottleneck of the run; nothing where
@@ -19,7 +20,7 @@ func (r *Result) LoaderBound() []string {
 	if cpus := float64(u.CPUs); cpus > 0 && u.LoaderCores > boundCPU*cpus {
 		why = append(why, fmt.Sprintf("the loader used %.2f of the %d CPUs that it may use: the service may bear more than was sent", u.LoaderCores, u.CPUs))
 	}
-	if wait := r.RunQueueByRequest(); wait > boundRunQueue*all.Service.Mean() && wait > 100e-6 {
+	if wait := r.RunQueueByRequest(); all.Requests >= boundRequests && wait > boundRunQueue*all.Service.Mean() && wait > 100e-6 {
 		why = append(why, fmt.Sprintf("the loader's threads waited %.2f ms for a CPU by request, %.0f %% of the mean service time: part of every latency may be the loader's own wait",
 			wait*1e3, wait/all.Service.Mean()*100))
 	}
