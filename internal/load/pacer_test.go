@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 	"time"
 )
@@ -75,5 +76,33 @@ func TestAlarm(t *testing.T) {
 	time.AfterFunc(5*time.Millisecond, cancel)
 	if err := a.wait(ctx, time.Hour); !errors.Is(err, context.Canceled) {
 		t.Errorf("a cancelled wait returned %v", err)
+	}
+}
+
+// exponentialD is Kolmogorov and Smirnov's D of gaps against the exponential distribution.
+func exponentialD(gaps []float64, rate float64) float64 {
+	gaps = slices.Sorted(slices.Values(gaps))
+	n, d := float64(len(gaps)), 0.0
+	for i, g := range gaps {
+		f := 1 - math.Exp(-g*rate)
+		d = max(d, f-float64(i)/n, float64(i+1)/n-f)
+	}
+	return d
+}
+
+// The gaps of the Poisson pace pass Kolmogorov and Smirnov's test at 1 %; even ones do not.
+func TestPoissonPassesKolmogorovSmirnov(t *testing.T) {
+	const n, rate = 20_000, 2000.0
+	limit, plan := 1.628/math.Sqrt(n), Plan{}.To(0, rate, 0)
+	for name, p := range map[string]Pacer{"poisson": Poisson{plan, 7}, "even": Even{plan}} {
+		var previous time.Duration
+		gaps := make([]float64, n)
+		for hit := range gaps {
+			at := p.Next(previous, uint64(hit))
+			gaps[hit], previous = (at - previous).Seconds(), at
+		}
+		if d := exponentialD(gaps, rate); (d <= limit) != (name == "poisson") {
+			t.Errorf("%s: D is %.4f, the limit %.4f", name, d, limit)
+		}
 	}
 }
