@@ -174,6 +174,13 @@ func checkHost(s *scenario.Scenario) error {
 	return nil
 }
 
+// printScenarios is --list-scenarios.
+func printScenarios(w io.Writer) {
+	for _, b := range scenario.Builtins() {
+		fmt.Fprintf(w, "%-14s %s\n", b.Name, b.About)
+	}
+}
+
 // printTasks is --list and --show-task-ratio.
 func printTasks(w io.Writer, s *scenario.Scenario, ratio bool) {
 	var sum float64

@@ -56,6 +56,10 @@ func runLoad(c *cli.Context, abort context.Context) error {
 		return err
 	}
 	defer closeLog()
+	if c.Bool("list-scenarios") {
+		printScenarios(c.App.Writer)
+		return nil
+	}
 	s, err := plan(c)
 	if err != nil {
 		return err
@@ -123,6 +127,9 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 	})
 	if err != nil {
 		return errors.Join(err, out.close())
+	}
+	if result.Skipped > 0 {
+		slog.Warn("requests were not sent because the answers before them did not bring the variables that they need", "requests", result.Skipped)
 	}
 	return out.finish(stats, result, agent.close(result))
 }

@@ -174,6 +174,8 @@ func TestExitCodes(t *testing.T) {
 		"no threshold file":     {append(short, "--threshold", "@nosuch"), 2},
 		"dead host":             {append(short, "--host", "http://127.0.0.1:1"), 1},
 		"list":                  {[]string{"--list"}, 0},
+		"list of scenarios":     {[]string{"run", "--list-scenarios"}, 0},
+		"open scenario":         {append(short, "--scenario", "peak-open", "--tags", "health"), 0},
 		"no host":               {[]string{"-u", "1", "--headless"}, 2},
 		"not headless":          {[]string{"--host", api}, 2},
 		"host without scheme":   {[]string{"--host", "localhost:8000", "--headless"}, 2},

@@ -22,12 +22,14 @@ type Options struct {
 // Load reads a built-in scenario by its name, or a scenario file. All complaints about a file
 // come back together.
 func Load(nameOrFile string, o Options) (*Scenario, error) {
-	if b, ok := builtins[nameOrFile]; ok {
-		return b.load(o)
+	for _, b := range builtins {
+		if b.Name == nameOrFile {
+			return b.load(o)
+		}
 	}
 	text, err := os.ReadFile(nameOrFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("scenario %s: no such file, and not one of the built-in scenarios %s", nameOrFile, strings.Join(Builtins(), ", "))
+		return nil, fmt.Errorf("scenario %s: no such file, and not one of the built-in scenarios %s", nameOrFile, strings.Join(BuiltinNames(), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("scenario: %w", err)

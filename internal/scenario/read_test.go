@@ -147,18 +147,27 @@ func TestMissingFileNamesTheBuiltIns(t *testing.T) {
 }
 
 func TestBuiltIns(t *testing.T) {
-	want := map[string][3]float64{"baseline": {50, 10, 300}, "ramp": {100, 1, 120}, "peak": {100, 50, 60}, "breaking": {200, 50, 300}}
-	for _, name := range Builtins() {
-		s, err := Load(name, Options{})
+	want := map[string][4]float64{ // users, started a second, requests/s, seconds
+		"baseline": {50, 10, 0, 300}, "ramp": {100, 1, 0, 120}, "peak": {100, 50, 0, 60}, "breaking": {200, 50, 0, 300},
+		"baseline-open": {0, 0, 50, 300}, "ramp-open": {0, 0, 100, 120}, "peak-open": {0, 0, 100, 60}, "breaking-open": {0, 0, 200, 300},
+	}
+	for _, b := range Builtins() {
+		s, err := Load(b.Name, Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := [3]float64{float64(s.Users), s.SpawnRate, s.RunTime.Seconds()}; got != want[name] || s.Name != name {
-			t.Errorf("%s = %v, want %v", name, got, want[name])
+		if got := [4]float64{float64(s.Users), s.SpawnRate, s.Rate, s.RunTime.Seconds()}; got != want[b.Name] || s.Name != b.Name {
+			t.Errorf("%s = %v, want %v", b.Name, got, want[b.Name])
 		}
-		if len(s.Tasks) != 5 || s.Classes[0].Think.String() != "1s..3s" {
-			t.Errorf("%s: %d tasks, think %v", name, len(s.Tasks), s.Classes[0].Think)
+		if len(s.Tasks) != 5 || s.ThinkTime() != "1s..3s" {
+			t.Errorf("%s: %d tasks, think %v", b.Name, len(s.Tasks), s.ThinkTime())
 		}
+		if ramps := len(s.Stages) == 1 && s.Stages[0].SpawnRate == 0 && s.Stages[0].Duration == s.RunTime; ramps != (b.Name == "ramp-open") {
+			t.Errorf("%s: stages %+v", b.Name, s.Stages)
+		}
+	}
+	if len(Builtins()) != len(want) {
+		t.Errorf("%d built-in scenarios, want %d", len(Builtins()), len(want))
 	}
 }
 
