@@ -39,6 +39,18 @@ func Idle(s *Sample, outside bool) string {
 	}
 }
 
+// BetweenWorks recognises a worker of a Python thread pool that asks for its next work, whatever it waits for there: it
+// is done with what it did, and who will have it is not known yet.
+func BetweenWorks(frames []Frame) bool {
+	python := pythonOf(frames)
+	for _, rule := range idlePython {
+		if rule.always && rule.matches(python) {
+			return true
+		}
+	}
+	return false
+}
+
 // The reasons of Idle.
 const (
 	IdleExecutor = "worker of a thread pool without work"

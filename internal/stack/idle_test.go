@@ -43,6 +43,22 @@ func TestIdle(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
 	}
+	run := py("WorkerThread.run", "/venv/site-packages/anyio/_backends/_asyncio.py")
+	for name, c := range map[string]struct {
+		frames []Frame
+		want   bool
+	}{
+		"it asks for work":      {[]Frame{native("take_gil"), wait, get, run, thread}, true},
+		"it is handed it":       {[]Frame{get, run, thread}, true},
+		"it works":              {[]Frame{handler, run, thread}, false},
+		"its work asks a queue": {[]Frame{wait, get, handler, run, thread}, false},
+		"it tells its result":   {[]Frame{py("BaseEventLoop.call_soon_threadsafe", "/usr/lib/python3.11/asyncio/base_events.py"), run, thread}, false},
+		"no Python":             {[]Frame{native("memcpy")}, false},
+	} {
+		if BetweenWorks(c.frames) != c.want {
+			t.Errorf("%s: it is said to be between works: %v", name, !c.want)
+		}
+	}
 	cut := Sample{Kind: OffCPU, Sleep: SleepLock, Truncated: true, Frames: []Frame{{Function: "futex_wait", Kind: Kernel}, {Function: CutOff}}}
 	if why := Idle(&cut, true); why != IdleUntold {
 		t.Errorf("cut off: %q", why)

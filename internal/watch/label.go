@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"github.com/ragscope/ragscope/internal/request"
 	"github.com/ragscope/ragscope/internal/stack"
 	"github.com/ragscope/ragscope/internal/target"
 )
@@ -13,7 +14,11 @@ type labeler struct{ w *Watcher }
 func (l labeler) EndpointOf(s *stack.Sample) string {
 	python, attached := l.w.pythons[s.PID]
 	if python != nil {
-		return l.w.tracker.EndpointAt(s.PID, s.TID, s.Time)
+		endpoint := l.w.tracker.EndpointAt(s.PID, s.TID, s.Time)
+		if stack.BetweenWorks(s.Frames) {
+			return request.OtherThread // it left the context of its last work without a trap
+		}
+		return endpoint
 	}
 	served := l.w.tracker.ServedAt(s.PID, s.TID, s.Time)
 	if work := stack.RuntimeWork(s.Frames); work != "" {
