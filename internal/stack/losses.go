@@ -69,3 +69,47 @@ func (c lossCounter) Add(_ context.Context, n int64, _ ...metric.AddOption) {
 		c.count.Add(uint64(n))
 	}
 }
+
+// drained compares, each time the ring buffer is empty, the clock's ticks with the stacks that
+// came of them. Ticks of the last quarter of a second may still be on their way, so those of
+// the drain before are compared: what is missing now is lost.
+func (s *Sampler) drained(ticks uint64) {
+	received := s.received.Load()
+	if s.ticksBefore > received+s.notUnwound.Load() {
+		s.notUnwound.Store(s.ticksBefore - received)
+	}
+	s.ticksBefore = ticks
+}
+
+// Lost counts, by reason, what was not sampled, or not in full. LostRingFull explains a part of
+// LostNotUnwound, the others do not overlap; LostNotUnwound may lag by the samples of a
+// quarter of a second.
+func (s *Sampler) Lost() map[string]uint64 {
+	lost := map[string]uint64{
+		LostQueueFull:  s.queueFull.Load(),
+		LostTruncated:  s.truncated.Load(),
+		LostNotUnwound: s.notUnwound.Load(),
+	}
+	lost[LostUnreadable], _ = s.symbols.missing()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lost[LostNotEntered] = s.notEntered
+	if s.entry != nil {
+		_, lost[LostNotEntered] = s.entry.counts()
+		lost[LostSleeps] = s.entry.asleep.skipped()
+	}
+	for reason, before := range s.lossesBefore { // none before Start
+		lost[reason] = unwinderCounts[reason].Load() - before
+	}
+	return lost
+}
+
+// Nameless are objects of the watched processes whose native functions have no names, because their
+// files have no symbols.
+func (s *Sampler) Nameless() []string {
+	_, nameless := s.symbols.missing()
+	return nameless
+}
+
+// Received is how many stacks came out of the kernel.
+func (s *Sampler) Received() uint64 { return s.received.Load() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,11 +14,8 @@ import (
 	"go.opentelemetry.io/ebpf-profiler/interpreter/interpreterconfig"
 	"go.opentelemetry.io/ebpf-profiler/libpf"
 	unwindlog "go.opentelemetry.io/ebpf-profiler/log"
-	"go.opentelemetry.io/ebpf-profiler/reporter/samples"
 	"go.opentelemetry.io/ebpf-profiler/times"
 	"go.opentelemetry.io/ebpf-profiler/tracer"
-
-	"github.com/ragscope/ragscope/internal/ktime"
 )
 
 const (
@@ -216,174 +212,6 @@ func (s *Sampler) SetPIDs(pids []int) {
 	if err := s.entry.watch(s.pids); err != nil {
 		s.opts.Logger.Warn("cannot change the processes whose stacks are sampled", "error", err)
 	}
-}
-
-// Sleeps are all sleeps of the watched processes by kind, sampled or not, and the period of the clock by
-// which they are sampled.
-func (s *Sampler) Sleeps() (byKind map[SleepKind]Sleeps, period time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.entry == nil || s.entry.offcpu.why != nil {
-		return nil, 0
-	}
-	return s.entry.offcpu.sums(), s.entry.offcpu.period
-}
-
-// Samples is the queue of samples, in the order in which they left the kernel: ascending by
-// time within a CPU, within a quarter of a second over all. It is closed by Close. When nobody
-// reads, samples are dropped and counted.
-func (s *Sampler) Samples() <-chan Sample { return s.samples }
-
-// handle gives each trace to the unwinder for symbolising, until ctx ends. A nil trace says
-// that the ring buffer was read to its end.
-func (s *Sampler) handle(ctx context.Context, unwind *tracer.Tracer, entry *entry, traces <-chan *libpf.EbpfTrace) {
-	for {
-		select {
-		case trace := <-traces:
-			if trace == nil {
-				ticks, _ := entry.counts()
-				s.drained(ticks)
-				s.giveUp(ktime.Monotonic() - int64(time.Second))
-				continue
-			}
-			s.received.Add(1)
-			s.current.Store(trace)
-			unwind.HandleTrace(trace) // calls ReportTraceEvent before it returns
-		case <-unwind.Done():
-			s.opts.Logger.Error("the stack unwinder stopped; there will be no more stacks")
-			return
-		case <-ctx.Done():
-			drain(traces)
-			s.giveUp(math.MaxInt64)
-			return
-		}
-	}
-}
-
-// drain takes what the unwinder still sends, because its reader does not look at the context
-// while it waits to hand over a trace. It polls every 250 ms.
-func drain(traces <-chan *libpf.EbpfTrace) {
-	quiet := time.NewTimer(300 * time.Millisecond)
-	defer quiet.Stop()
-	for {
-		select {
-		case <-traces:
-		case <-quiet.C:
-			return
-		}
-	}
-}
-
-// ReportTraceEvent is called by the unwinder from within HandleTrace; it implements
-// reporter.TraceReporter.
-func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventMeta) error {
-	pid := uint32(meta.PID)
-	frames, truncated := s.frames.frames(pid, trace)
-	if truncated {
-		s.truncated.Add(1)
-	}
-	if !s.opts.KeepPlumbing {
-		frames = Fold(frames)
-	}
-	if truncated { // whose outermost frame it is, is not known
-		frames = append(frames, Frame{Function: CutOff})
-	}
-	sample := Sample{
-		PID: pid, TID: uint32(meta.TID),
-		Time:  s.current.Load().KTime, // meta has only its translation to wall time
-		Value: s.period, Kind: CPU,
-		Frames: frames, Truncated: truncated,
-	}
-	switch p := meta.ProfileType; {
-	case p == nil:
-	case p.SampleType == sleepType:
-		sample.Kind, sample.Value = OffCPU, 0 // how long it will sleep is not known yet
-	case p.SampleType == faultType:
-		sample.Kind, sample.Value = Alloc, s.bytes(s.faults.taken, sample.TID, sample.Time)
-	case p.SampleType == sleptType:
-		sample.Kind = OffCPU
-		sample.Sleep, sample.Slept, sample.Value = slept(meta.Value, meta.SpanID, sample.Time)
-		if sample.Value == 0 {
-			return nil // it was taken to meet the process
-		}
-		sample.Frames = sample.Sleep.above(sample.Frames)
-	case p.SampleType == allocType:
-		sample.Kind, sample.Value = Malloc, s.bytes(s.allocs.takings(), sample.TID, sample.Time)
-	}
-	s.send(sample)
-	return nil
-}
-
-func (s *Sampler) send(sample Sample) {
-	select {
-	case s.samples <- sample:
-	default:
-		s.queueFull.Add(1)
-	}
-}
-
-// drained compares, each time the ring buffer is empty, the clock's ticks with the stacks that
-// came of them. Ticks of the last quarter of a second may still be on their way, so those of
-// the drain before are compared: what is missing now is lost.
-func (s *Sampler) drained(ticks uint64) {
-	received := s.received.Load()
-	if s.ticksBefore > received+s.notUnwound.Load() {
-		s.notUnwound.Store(s.ticksBefore - received)
-	}
-	s.ticksBefore = ticks
-}
-
-// Lost counts, by reason, what was not sampled, or not in full. LostRingFull explains a part of
-// LostNotUnwound, the others do not overlap; LostNotUnwound may lag by the samples of a
-// quarter of a second.
-func (s *Sampler) Lost() map[string]uint64 {
-	lost := map[string]uint64{
-		LostQueueFull:  s.queueFull.Load(),
-		LostTruncated:  s.truncated.Load(),
-		LostNotUnwound: s.notUnwound.Load(),
-	}
-	lost[LostUnreadable], _ = s.symbols.missing()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	lost[LostNotEntered] = s.notEntered
-	if s.entry != nil {
-		_, lost[LostNotEntered] = s.entry.counts()
-		lost[LostSleeps] = s.entry.asleep.skipped()
-	}
-	for reason, before := range s.lossesBefore { // none before Start
-		lost[reason] = unwinderCounts[reason].Load() - before
-	}
-	return lost
-}
-
-// Nameless are objects of the watched processes whose native functions have no names, because their
-// files have no symbols.
-func (s *Sampler) Nameless() []string {
-	_, nameless := s.symbols.missing()
-	return nameless
-}
-
-// Received is how many stacks came out of the kernel.
-func (s *Sampler) Received() uint64 { return s.received.Load() }
-
-// OffCPUWhy is why there is no off-CPU profile, nil while there is, or before Start.
-func (s *Sampler) OffCPUWhy() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.entry == nil {
-		return nil
-	}
-	return s.entry.offcpu.why
-}
-
-// SleepsWhy is why no samples of kind OffCPU are taken at all, nil while they are, or before Start.
-func (s *Sampler) SleepsWhy() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.entry == nil {
-		return nil
-	}
-	return s.entry.sleepsWhy()
 }
 
 // Close stops sampling, detaches everything and closes Samples. It may be called without or

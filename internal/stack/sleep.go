@@ -2,6 +2,7 @@ package stack
 
 import (
 	"strings"
+	"time"
 
 	"github.com/ragscope/ragscope/bpf"
 )
@@ -57,4 +58,35 @@ func (k SleepKind) above(frames []Frame) []Frame {
 func schedules(function string) bool {
 	return strings.HasPrefix(function, "__bpf_") || strings.HasPrefix(function, "bpf_") || strings.HasPrefix(function, "__traceiter_") ||
 		function == "__schedule" || function == "schedule"
+}
+
+// Sleeps are all sleeps of the watched processes by kind, sampled or not, and the period of the clock by
+// which they are sampled.
+func (s *Sampler) Sleeps() (byKind map[SleepKind]Sleeps, period time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil || s.entry.offcpu.why != nil {
+		return nil, 0
+	}
+	return s.entry.offcpu.sums(), s.entry.offcpu.period
+}
+
+// OffCPUWhy is why there is no off-CPU profile, nil while there is, or before Start.
+func (s *Sampler) OffCPUWhy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil {
+		return nil
+	}
+	return s.entry.offcpu.why
+}
+
+// SleepsWhy is why no samples of kind OffCPU are taken at all, nil while they are, or before Start.
+func (s *Sampler) SleepsWhy() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil {
+		return nil
+	}
+	return s.entry.sleepsWhy()
 }
