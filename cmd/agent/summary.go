@@ -76,6 +76,9 @@ func price(o recording.Overhead) string {
 	if o.PrecisionShare > 0 && o.PrecisionShare < 1 {
 		precision += " in " + recording.Share(o.PrecisionShare) + " of the time"
 	}
+	if rate := o.StackRateText(); rate != "" {
+		precision += "; CPU stacks at " + rate
+	}
 	return fmt.Sprintf("precision %s; %s; %s", precision, target, agent)
 }
 

@@ -169,6 +169,7 @@ func mergeOverhead(parts []*Recording) Overhead {
 		o.AgentCPURatio += p.Overhead.AgentCPURatio * p.Window.Seconds
 		o.PrecisionShare += p.Overhead.PrecisionShare * p.Window.Seconds
 		o.SecondsPerRequest += p.Overhead.SecondsPerRequest * n
+		o.StackRates = mergeStackRates(o.StackRates, p.Overhead.StackRates)
 		o.AgentRSSBytes = max(o.AgentRSSBytes, p.Overhead.AgentRSSBytes)
 		seconds += p.Window.Seconds
 		requests += n

@@ -466,8 +466,17 @@ type Overhead struct {
 	Basis             string  `json:"basis"`               // how the two were computed
 	PrecisionMode     string  `json:"precision_mode"`      // the dearest step that held: full, linked or sockets
 	PrecisionShare    float64 `json:"precision_share"`     // of the time; the rest of it a cheaper one held
-	AgentCPURatio     float64 `json:"agent_cpu_ratio"`     // cores
-	AgentRSSBytes     uint64  `json:"agent_rss_bytes"`
+	// StackRates are how often CPU stacks were sampled, the highest rate first: it is lowered where they cost more than
+	// their part of the overhead budget. Each sample counts for the time that it stood for. Absent: none were sampled.
+	StackRates    []StackRate `json:"stack_rates,omitempty"`
+	AgentCPURatio float64     `json:"agent_cpu_ratio"` // cores
+	AgentRSSBytes uint64      `json:"agent_rss_bytes"`
+}
+
+// StackRate is how long CPU stacks were sampled at a rate.
+type StackRate struct {
+	Hz      int     `json:"hz"` // samples a second and CPU
+	Seconds float64 `json:"seconds"`
 }
 
 // NotMeasured says what has no figure here, and why.

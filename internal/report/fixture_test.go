@@ -66,7 +66,7 @@ func (d *draws) recording() *recording.Recording {
 		}},
 		Losses:   []recording.Loss{{Source: "ring buffer", Reason: "full", Count: 0}, {Source: "http2", Reason: "joined mid-connection", Count: 3}},
 		Probes:   []recording.Probe{{Probe: "sock_send_length", Attached: true}, {Probe: "sock_recv_length", Attached: true}, {Probe: "PyContext_Enter", Reason: "its entry cannot be emulated on this build"}},
-		Overhead: recording.Overhead{TargetRatio: .011, SecondsPerRequest: 6.2e-6, Basis: "probe costs calibrated at start × hits", PrecisionMode: "core", AgentCPURatio: .021, AgentRSSBytes: 61_000_000},
+		Overhead: recording.Overhead{TargetRatio: .011, SecondsPerRequest: 6.2e-6, Basis: "probe costs calibrated at start × hits", PrecisionMode: "core", StackRates: []recording.StackRate{{Hz: 97, Seconds: 45}, {Hz: 47, Seconds: 15}}, AgentCPURatio: .021, AgentRSSBytes: 61_000_000},
 		NotMeasured: []recording.NotMeasured{
 			{What: "memory hot spots", Why: "the malloc probe costs too much to be on by default"},
 			{What: "gil_wait", Why: "only one thread of the target runs Python"}},

@@ -126,6 +126,7 @@ func (b *builder) qualityFacts() []Fact {
 		{"Events lost or not understood", recording.Number(int64(lost(b.whole)))},
 		{"Probes attached", probes},
 		{"Precision mode", precision(o)},
+		{"CPU stacks sampled at", or(o.StackRateText())},
 		{"Overhead in the target", price},
 		{"The agent itself", agent},
 	}

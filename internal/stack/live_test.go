@@ -119,6 +119,7 @@ func TestLive(t *testing.T) {
 			t.Fatalf("%d of 50 stacks leaf < middle < outer; received %d, lost %v", complete, s.Received(), s.Lost())
 		}
 	}
+	holdsTheRate(t, s, pid, 47)
 	lost := s.Lost()
 	t.Logf("received %d, lost %v", s.Received(), lost)
 	if lost[LostNotEntered] != 0 || lost[LostQueueFull] != 0 {
@@ -126,6 +127,32 @@ func TestLive(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("close: %v", err)
+	}
+}
+
+// holdsTheRate changes the rate while a thread computes all the time: samples stand for its CPU all the same.
+func holdsTheRate(t *testing.T, s *Sampler, pid, hz int) {
+	t.Helper()
+	if err := s.SetHz(hz); err != nil {
+		t.Fatal(err)
+	}
+	const window = 3 * time.Second
+	begin, ran := ktime.Monotonic(), cpuSeconds([]int{pid})
+	time.Sleep(window)
+	end, ran := ktime.Monotonic(), cpuSeconds([]int{pid})-ran
+	time.Sleep(500 * time.Millisecond) // the ring buffer is read four times a second
+	seconds, period := 0.0, time.Second/time.Duration(hz)
+	for n := len(s.Samples()); n > 0; n-- {
+		if x := <-s.Samples(); x.Kind == CPU && x.Time > begin && x.Time <= end {
+			if x.Value != period.Nanoseconds() {
+				t.Fatalf("a sample at %d Hz stands for %d ns", hz, x.Value)
+			}
+			seconds += period.Seconds()
+		}
+	}
+	// The two ends are off by a period at most, and an interrupted clock by a few.
+	if off := seconds - ran; off > 4*period.Seconds()+.05*ran || off < -4*period.Seconds()-.05*ran {
+		t.Errorf("at %d Hz samples stand for %.2f s of CPU, it ran for %.2f s", hz, seconds, ran)
 	}
 }
 

@@ -19,7 +19,8 @@ const OtherStacks = "[other stacks]"
 // Profile counts stacks by endpoint. Not for concurrent use.
 type Profile struct {
 	Kind       Kind
-	Period     time.Duration // of the CPU clock: what one sample stands for; 0 for other kinds
+	Period     time.Duration // of the CPU clock: what one sample stands for, at least; 0 for other kinds
+	Longest    time.Duration // … at most, as its rate follows the overhead budget
 	Start, End time.Time     // what it covers
 
 	folded uint64
@@ -65,6 +66,9 @@ func (p *Profile) Add(endpoint string, s Sample) {
 	}
 	c.samples++
 	c.value += s.Value
+	if p.Period > 0 {
+		p.Longest = max(p.Longest, time.Duration(s.Value))
+	}
 }
 
 // encode numbers the frames; it fails where one is new and there is no room.

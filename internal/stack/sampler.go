@@ -34,7 +34,7 @@ var ErrStarted = errors.New("the sampler was started before; make a new one")
 
 // Options of a Sampler. The zero value samples at DefaultHz.
 type Options struct {
-	Hz           int  // samples a second and CPU, 0: DefaultHz
+	Hz           int  // samples a second and CPU at most, 0: DefaultHz; see SetHz
 	KeepPlumbing bool // keep the interpreter's own frames between the code it runs, see Fold
 	Lines        bool // tell the lines of a function apart; else it is one node of a graph
 	Logger       *slog.Logger
@@ -55,8 +55,8 @@ func (o *Options) sleepsUntold() error {
 
 // Sampler samples the CPU stacks of watched processes.
 type Sampler struct {
-	opts   Options
-	period int64 // nanoseconds one sample stands for
+	opts    Options
+	periods periods // that one sample stands for
 
 	ringStacks int // full stacks of a CPU that the ring buffer has room for
 	samples    chan Sample
@@ -95,20 +95,20 @@ func NewSampler(opts Options) *Sampler {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	symbols := newSymbols(openFile, identify)
-	return &Sampler{
-		opts:   opts,
-		period: int64(time.Second) / int64(opts.Hz),
-
+	sampler := &Sampler{
+		opts:       opts,
 		ringStacks: (opts.Hz + 1) / 2, // half a second's: it is read four times a second
 
 		samples: make(chan Sample, queueLength),
 		symbols: symbols,
 		frames:  newTranslator(symbols, opts.Lines),
 	}
+	sampler.periods.set(0, int64(time.Second)/int64(opts.Hz))
+	return sampler
 }
 
-// Period is what one CPU sample stands for.
-func (s *Sampler) Period() time.Duration { return time.Duration(s.period) }
+// Period is what one CPU sample stands for now.
+func (s *Sampler) Period() time.Duration { return time.Duration(s.periods.now()) }
 
 // Start loads the unwinder and begins sampling the processes of SetPIDs; ctx ends it. It takes
 // seconds, most of them in the kernel's verifier, so run it beside the rest. An error means
@@ -168,7 +168,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{clock: clock{periodNS: uint64(s.period), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps, untold: s.opts.sleepsUntold()}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
+	entry := &entry{clock: clock{periodNS: uint64(s.periods.now()), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps, untold: s.opts.sleepsUntold()}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}

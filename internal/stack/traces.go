@@ -73,10 +73,11 @@ func (s *Sampler) ReportTraceEvent(trace *libpf.Trace, meta *samples.TraceEventM
 	}
 	sample := Sample{
 		PID: pid, TID: uint32(meta.TID),
-		Time:  s.current.Load().KTime, // meta has only its translation to wall time
-		Value: s.period, Kind: CPU,
+		Time:   s.current.Load().KTime, // meta has only its translation to wall time
+		Kind:   CPU,
 		Frames: frames, Truncated: truncated,
 	}
+	sample.Value = s.periods.at(sample.Time)
 	switch p := meta.ProfileType; {
 	case p == nil:
 	case p.SampleType == sleepType:

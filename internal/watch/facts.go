@@ -210,6 +210,7 @@ func since(before, after []recording.Loss) []recording.Loss {
 func (w *Watcher) overhead(first, last readings, requests int64) recording.Overhead {
 	o := recording.Overhead{AgentRSSBytes: w.slow.rss}
 	o.PrecisionMode, o.PrecisionShare = precisionOf(first, last, w.kernel.Precision())
+	o.StackRates = ratesSince(first.rates, last.rates)
 	seconds := last.at.wall.Sub(first.at.wall).Seconds()
 	if seconds <= 0 {
 		return o

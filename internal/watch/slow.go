@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"time"
@@ -40,6 +41,7 @@ type readings struct {
 	asked     time.Time // when the backends were
 	losses    []recording.Loss
 	held      [kernel.Sockets + 1]float64 // seconds that each precision held
+	rates     map[int]float64             // … and each rate of CPU stacks, by samples a second
 }
 
 // slowFacts are what the ticker keeps. Guarded by Watcher.mu.
@@ -168,16 +170,22 @@ func (w *Watcher) pids() []int {
 
 // read takes all readings now.
 func (w *Watcher) read(ctx context.Context) readings {
-	r := readings{at: now(), cost: w.kernel.Cost(), losses: w.losses(), held: w.slow.last.held}
+	r := readings{at: now(), cost: w.kernel.Cost(), losses: w.losses(), held: w.slow.last.held, rates: maps.Clone(w.slow.last.rates)}
+	passed := 0.0 // seconds since the last readings
 	if last := w.slow.last.at; last.mono != 0 {
-		r.held[w.kernel.Precision()] += float64(r.at.mono-last.mono) / 1e9
+		passed = float64(r.at.mono-last.mono) / 1e9
 	}
+	r.held[w.kernel.Precision()] += passed
 	tick, err := w.memory.Sample(w.pids())
 	r.targetCPU = w.memory.CPUSeconds()
 	r.agentCPU = ownCPU()
 	if w.sampling() {
 		r.stacks = w.sampler.Load().RunSeconds()
 		r.sleeps = w.readSleeps()
+		if r.rates == nil {
+			r.rates = map[int]float64{}
+		}
+		r.rates[w.sampler.Load().Hz()] += passed
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -248,6 +256,7 @@ func (w *Watcher) govern(before, r readings) {
 	}
 	spent := r.spent() - before.spent()
 	w.steerSleeps(r.targetCPU-before.targetCPU, seconds)
+	w.steerStacks(r.targetCPU-before.targetCPU, seconds)
 	at := w.kernel.Precision()
 	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds)
 	if w.allocating.Load() {
@@ -372,6 +381,9 @@ func (w *Watcher) publish() {
 	m.SetMemory(w.service, tick, last.targetCPU)
 	m.SetLosses(last.losses)
 	overhead.PrecisionMode = w.kernel.Precision().String()
+	if overhead.StackRates = nil; w.sampling() {
+		overhead.StackRates = []recording.StackRate{{Hz: w.sampler.Load().Hz()}}
+	}
 	m.SetOverhead(overhead)
 	m.SetBackends(last.backends)
 	var probes []metrics.ProbeState

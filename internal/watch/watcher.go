@@ -90,6 +90,7 @@ type Watcher struct {
 	stackWhy   string                 // why there are no stacks; guarded by mu
 	notes      []recording.NotMeasured
 	precision  governor
+	stackRate  rate      // the ticker's
 	warned     bool      // that the budget does not allow the precision asked for; the ticker's
 	hopeless   bool      // that it does not even allow the cheapest
 	ending     time.Time // since when no more requests are followed; zero: they are, or full precision is not there; the ticker's

@@ -184,6 +184,9 @@ func overheadTile(o recording.Overhead) tile {
 				t.Note += " in " + percent(o.PrecisionShare) + " of the time"
 			}
 		}
+		if rate := o.StackRateText(); rate != "" {
+			t.Note += " · CPU stacks at " + rate
+		}
 	}
 	return t
 }

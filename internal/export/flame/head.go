@@ -96,7 +96,11 @@ func facts(p *stack.Profile, total *node, subtitle string) (facts []string) {
 		facts = append(facts, fmt.Sprintf("over %s from %s", quantity(stack.CPU, covered.Nanoseconds()), p.Start.UTC().Format("2006-01-02 15:04:05 UTC")))
 	}
 	if p.Period > 0 {
-		facts = append(facts, fmt.Sprintf("%.0f Hz", 1e9/float64(p.Period.Nanoseconds())))
+		rate := fmt.Sprintf("%.0f Hz", 1/p.Period.Seconds())
+		if p.Longest > p.Period {
+			rate = fmt.Sprintf("%.0f to %s", 1/p.Longest.Seconds(), rate)
+		}
+		facts = append(facts, rate)
 	}
 	if subtitle != "" {
 		facts = append(facts, subtitle)

@@ -9,7 +9,7 @@ var descs = func() map[string]*prometheus.Desc {
 	out := map[string]*prometheus.Desc{}
 	for _, f := range []Family{activeRequests, poolCount, poolMax, poolPending, poolTimeouts, poolCreates, poolLeaked,
 		processRSS, processVMS, processThreads, processCPU, lostEvents, probeAttached, probeRun,
-		overheadRatio, overheadPerReq, precisionMode, agentCPU, agentRSS, backendUp, pushSent, pushDropped, pushRetries, pushQueued} {
+		overheadRatio, overheadPerReq, stackRate, precisionMode, agentCPU, agentRSS, backendUp, pushSent, pushDropped, pushRetries, pushQueued} {
 		out[f.Name] = f.desc()
 	}
 	for _, f := range backendFigures {
@@ -117,6 +117,9 @@ func (s *state) collectSelf(e emitter) {
 	}
 	if o.PrecisionMode != "" {
 		e.put(precisionMode, 1, o.PrecisionMode)
+	}
+	if len(o.StackRates) > 0 {
+		e.put(stackRate, float64(o.StackRates[0].Hz))
 	}
 	e.put(agentCPU, o.AgentCPURatio)
 	e.put(agentRSS, float64(o.AgentRSSBytes))

@@ -154,6 +154,7 @@ var (
 	probeRun       = counter("ragscope_probe_run_seconds_total", "Time spent inside the probe's program.", "probe")
 	overheadRatio  = gauge("ragscope_target_overhead_ratio", "CPU that the agent adds to the target, as a share of the target's own: the average since it is watched.")
 	overheadPerReq = gauge("ragscope_target_overhead_seconds_per_request", "CPU that the agent adds to the target for each request: the average since it is watched.")
+	stackRate      = gauge("ragscope_stack_sampling_hertz", "CPU stacks sampled a second and CPU: lowered where they cost more than their part of the overhead budget.")
 	precisionMode  = gauge("ragscope_precision_mode", "1 for the precision mode in use.", "mode")
 	agentCPU       = gauge("ragscope_agent_cpu_ratio", "CPU of the agent itself, in cores.")
 	agentRSS       = gauge("ragscope_agent_memory_bytes", "Resident memory of the agent itself.")

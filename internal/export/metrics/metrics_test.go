@@ -78,7 +78,7 @@ func filled() *Metrics {
 	m.SetMemory("rag", recording.MemoryTick{RSS: 100 << 20, VMS: 900 << 20, Threads: 9}, 12.5)
 	m.SetLosses([]recording.Loss{{Source: "ring", Reason: "full", Count: 2}, {Source: "ring", Reason: "full", Count: 1}})
 	m.SetProbes([]ProbeState{{Probe: "sock_recv_length", Attached: true, RunSeconds: .25}, {Probe: "sk_data_ready"}})
-	m.SetOverhead(recording.Overhead{TargetRatio: .012, SecondsPerRequest: 3e-6, Basis: "calibrated", PrecisionMode: "full", AgentCPURatio: .02, AgentRSSBytes: 50 << 20})
+	m.SetOverhead(recording.Overhead{TargetRatio: .012, SecondsPerRequest: 3e-6, Basis: "calibrated", PrecisionMode: "full", StackRates: []recording.StackRate{{Hz: 47}}, AgentCPURatio: .02, AgentRSSBytes: 50 << 20})
 	m.SetPushes(func() PushState {
 		return PushState{Sent: 40, Retries: 2, Queued: 3, Dropped: map[string]uint64{"queue_full": 1, "rejected": 0}}
 	})

@@ -155,8 +155,8 @@ func (m *Metrics) SetProbes(probes []ProbeState) {
 	m.state.probes = out
 }
 
-// SetOverhead gives the agent's price. Ratios without a basis were not measured and stay
-// absent.
+// SetOverhead gives the agent's price, with the precision and the rate of CPU stacks of now. Ratios without a basis
+// were not measured and stay absent.
 func (m *Metrics) SetOverhead(o recording.Overhead) {
 	m.state.mu.Lock()
 	defer m.state.mu.Unlock()
