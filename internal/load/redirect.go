@@ -78,7 +78,7 @@ func (s *session) render(r *Request) error {
 		if !keep {
 			continue
 		}
-		if !httpguts.ValidHeaderFieldName(f.Name) || bytes.ContainsAny(f.Value, "\r\n\x00") {
+		if !httpguts.ValidHeaderFieldName(f.Name) || breaks(f.Value) {
 			return fmt.Errorf("the header %s of the task holds what no header may", f.Name)
 		}
 		have |= is
@@ -103,6 +103,16 @@ func (s *session) render(r *Request) error {
 	}
 	s.out = out
 	return nil
+}
+
+// breaks says whether a value would end its line.
+func breaks(value []byte) bool {
+	for _, c := range value {
+		if c == '\r' || c == '\n' || c == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func appendField(out []byte, name string, value []byte) []byte {

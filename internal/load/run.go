@@ -82,6 +82,7 @@ type run struct {
 	mu              sync.Mutex   // guards boxes and spread
 	spread          *scenario.Spread
 	boxes           []*mailbox
+	sorter          sorter
 
 	steered                     bool  // by somebody who holds cfg.Control
 	usage                       usage // at the start
@@ -219,7 +220,7 @@ func (r *run) collect(batch []Sample, sum *Summary) []Sample {
 		r.boxes = slices.DeleteFunc(r.boxes, func(b *mailbox) bool { return slices.Contains(left, b) })
 		r.mu.Unlock()
 	}
-	slices.SortFunc(batch, func(a, b Sample) int { return int(a.End - b.End) })
+	batch = r.sorter.sort(batch)
 	for i := range batch {
 		sum.add(&batch[i])
 	}

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
 )
@@ -73,4 +75,31 @@ func (m *mailbox) take(dst []Sample) (out []Sample, aborted int64, closed bool) 
 	n := m.aborted
 	m.aborted = 0
 	return dst, n, m.closed
+}
+
+// sorter puts samples into the order of their end. It sorts places, which are small, and then
+// moves each sample once, between two slices that take turns.
+type sorter struct {
+	places []place
+	spare  []Sample
+}
+
+type place struct {
+	end time.Duration
+	at  int
+}
+
+func (s *sorter) sort(samples []Sample) []Sample {
+	s.places = s.places[:0]
+	for i := range samples {
+		s.places = append(s.places, place{samples[i].End, i})
+	}
+	slices.SortFunc(s.places, func(a, b place) int { return cmp.Compare(a.end, b.end) })
+	sorted := s.spare[:0]
+	for _, p := range s.places {
+		sorted = append(sorted, samples[p.at])
+	}
+	clear(samples) // let go of the gaps
+	s.spare = samples
+	return sorted
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -58,7 +59,7 @@ func (s *socket) exchange(c *Conn) (int, error) {
 // ready is called with the poller armed, first at once and then whenever the socket may be read.
 func (s *socket) ready(c *Conn, fd int) bool {
 	if len(c.out) > 0 {
-		n, err := unix.Write(fd, c.out)
+		n, err := call(unix.SYS_WRITE, fd, c.out)
 		if n > 0 {
 			c.Wrote += int64(n)
 			c.out = c.out[n:]
@@ -66,7 +67,7 @@ func (s *socket) ready(c *Conn, fd int) bool {
 		switch {
 		case err == unix.EAGAIN || err == unix.EINTR:
 			return true // net.Conn writes the rest
-		case err != nil:
+		case err != 0:
 			c.out = nil
 			s.n, s.err = c.lastBytes(fd, os.NewSyscallError("write", err))
 			return true
@@ -74,20 +75,30 @@ func (s *socket) ready(c *Conn, fd int) bool {
 		return len(c.out) > 0
 	}
 	for {
-		n, err := unix.Read(fd, c.buf[c.w:])
+		n, err := call(unix.SYS_READ, fd, c.buf[c.w:])
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err == unix.EAGAIN:
 			return false
-		case err != nil:
+		case err != 0:
 			s.err = os.NewSyscallError("read", err)
 		case n == 0:
 			s.err = io.EOF
 		}
-		s.n = max(n, 0)
+		s.n = n
 		return true
 	}
+}
+
+// call reads or writes without telling Go's scheduler, which would look for other work for the
+// thread meanwhile: the socket does not block, so there is no meanwhile.
+func call(trap uintptr, fd int, p []byte) (int, syscall.Errno) {
+	n, _, err := unix.RawSyscall(trap, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if err != 0 {
+		return 0, err
+	}
+	return int(n), 0
 }
 
 // lastBytes reads what a server said that does not want to read any more.
