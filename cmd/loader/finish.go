@@ -17,7 +17,7 @@ func (o *output) finish(stats *locust.Stats, r *load.Result, rec *recording.Reco
 	cases := r.Cases(verdicts, o.c.Int("exit-code-on-error") != 0)
 	err := errors.Join(o.close(), o.write(stats, r, rec, cases))
 	if o.json == "" {
-		fmt.Fprintf(o.screen, "\n%s\n%s\n%s\n%s\n", stats.Table(o.width, false), stats.PercentileTable(o.width), r.ClockTable(o.width), stats.ErrorTable(o.width))
+		fmt.Fprintf(o.screen, "\n%s\n%s\n%s\n%s\n", stats.Table(o.width, false), stats.PercentileTable(o.width), r.ClockTable(), stats.ErrorTable(o.width))
 	}
 	if o.c.Bool("json") {
 		fmt.Fprintln(o.stdout, string(stats.JSON()))

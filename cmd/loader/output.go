@@ -36,7 +36,7 @@ type output struct {
 // newOutput checks, before anything is sent, that the results can be written.
 func newOutput(c *cli.Context, s *scenario.Scenario) (*output, error) {
 	o := &output{c: c, screen: os.Stderr, stdout: c.App.Writer}
-	columns, live := terminal(o.screen)
+	columns, _, live := terminal(o.screen)
 	o.width, o.live = locust.NameWidth(columns), live
 	if c.Bool("csv-full-history") && c.String("csv") == "" {
 		return nil, command.Wrong("--csv-full-history needs --csv PREFIX")
@@ -93,13 +93,20 @@ func (o *output) sinks(stats *locust.Stats, s *scenario.Scenario, start time.Tim
 		sinks = append(sinks, o.files)
 	}
 	if !o.c.Bool("only-summary") {
-		p := &progress{out: o.screen, live: o.live, width: o.width}
-		if o.c.Bool("print-stats") {
-			p.table = stats
-		}
-		sinks = append(sinks, p)
+		sinks = append(sinks, o.shower(stats, s))
 	}
 	return sinks, nil
+}
+
+// shower shows the run while it goes on: a live table on a terminal, lines now and then elsewhere.
+func (o *output) shower(stats *locust.Stats, s *scenario.Scenario) load.Sink {
+	switch {
+	case o.c.Bool("print-stats"):
+		return &progress{out: o.screen, width: o.width, table: stats}
+	case o.live:
+		return newLive(s, &console, func() (columns, rows int) { columns, rows, _ = terminal(os.Stderr); return columns, rows })
+	}
+	return &progress{out: o.screen}
 }
 
 func (o *output) close() error {

@@ -16,11 +16,9 @@ import (
 // window is how many seconds the rates and percentiles of the progress line cover.
 const window = 5
 
-// progress shows a run on the terminal while it goes on: one live line a second, or a line
-// every five seconds where there is no terminal.
+// progress shows a run while it goes on where there is no terminal: a line every five seconds.
 type progress struct {
 	out      io.Writer
-	live     bool
 	table    *locust.Stats // not nil: Locust's table instead
 	width    int
 	seconds  [window][]time.Duration // response times that came in the last seconds
@@ -50,21 +48,13 @@ func (p *progress) Add(samples []load.Sample) {
 // Tick implements load.Sink.
 func (p *progress) Tick(t load.Progress) {
 	every := 5 * time.Second
-	switch {
-	case p.table != nil:
+	if p.table != nil {
 		every = 2 * time.Second
-	case p.live:
-		every = time.Second
 	}
 	due := t.Last || t.Elapsed-p.printed >= every-100*time.Millisecond
 	switch {
 	case due && p.table != nil && !t.Last:
 		fmt.Fprintln(p.out, p.table.Table(p.width, true))
-	case due && p.table == nil && p.live:
-		fmt.Fprintf(p.out, "\r\x1b[K%s", p.line(t))
-		if t.Last {
-			fmt.Fprintln(p.out)
-		}
 	case due && p.table == nil:
 		fmt.Fprintln(p.out, p.line(t))
 	}
@@ -114,11 +104,11 @@ func clockTime(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d", s/60, s%60)
 }
 
-// terminal says whether f is one, and how many columns it has (0: it does not tell).
-func terminal(f *os.File) (columns int, is bool) {
+// terminal says whether f is one, and how many columns and rows it has (0: it does not tell).
+func terminal(f *os.File) (columns, rows int, is bool) {
 	ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
-	return int(ws.Col), true
+	return int(ws.Col), int(ws.Row), true
 }

@@ -144,7 +144,7 @@ func setLogger(c *cli.Context) (closeLog func(), err error) {
 			return nil, command.Wrong("--loglevel: %w", err)
 		}
 	}
-	w, closeLog := io.Writer(os.Stderr), func() {}
+	w, closeLog := io.Writer(&console), func() {}
 	if path := c.Path("logfile"); path != "" {
 		f, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 		if err != nil {

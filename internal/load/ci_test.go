@@ -89,7 +89,7 @@ func TestRunQueueIsRead(t *testing.T) {
 }
 
 func TestClockTable(t *testing.T) {
-	table := finished().ClockTable(40)
+	table := finished().ClockTable()
 	for _, want := range []string{"GET /a", "p99.99", "response           50      20.0", "service            50      12.0", "all"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)

@@ -31,9 +31,12 @@ func (t *TaskResult) Clocks() []NamedDist {
 }
 
 // ClockTable shows both clocks of every task and of all, in milliseconds.
-func (r *Result) ClockTable(nameWidth int) string {
+func (r *Result) ClockTable() string {
 	var sb strings.Builder
-	w := max(nameWidth, 30)
+	w := len("Name")
+	for i := range r.Tasks {
+		w = max(w, len([]rune(r.Tasks[i].Method+" "+r.Tasks[i].Name)))
+	}
 	fmt.Fprintf(&sb, "Both clocks in ms: response counts from the intended send, service from the actual one (Locust's)\n%-*s %-11s %9s", w, "Name", "Clock", "# reqs")
 	for _, q := range Quantiles {
 		fmt.Fprintf(&sb, " %9s", q.Name)
