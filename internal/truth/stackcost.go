@@ -20,8 +20,9 @@ type StackCost struct {
 	Share    float64   `json:"target_ratio"` // of the target's CPU, by the same
 	Without  Quartiles `json:"without"`      // cores that the agent takes
 	With     Quartiles `json:"with"`
-	Added    Quartiles `json:"added"` // paired
-	RSS      uint64    `json:"rss"`   // of the agent with stacks, the most, bytes
+	Added    Quartiles `json:"added"`         // paired
+	Outside  Quartiles `json:"outside_ratio"` // what the target's CPU a request grew by, paired
+	RSS      uint64    `json:"rss"`           // of the agent with stacks, the most, bytes
 }
 
 // MeasureStacks runs pairs of windows at half of the target's speed, at precision linked.
@@ -41,70 +42,111 @@ func MeasureStacks(ctx context.Context, dir string, load Workload, hz, pairs int
 		return nil, err
 	}
 	c := &StackCost{Workload: load.Name, Hz: hz, Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Rate: fastest.Rate() / 2}
-	var cores [2][]float64
+	w := &stackWindows{StackCost: c, stand: s, target: t, load: load, length: window}
+	defer w.close()
+	var cores, cpu [2][]float64
 	for pair := range pairs {
 		for i := range 2 {
-			with := i ^ pair&1 // either is first in turn
-			used, err := c.window(ctx, s, t, load, with*hz, window)
+			with := i ^ pair&1 // either is first in turn, and two windows of a kind have one agent
+			a, perRequest, err := w.run(ctx, with*hz)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("stacks of %s, pair %d: %w", load.Name, pair, err)
 			}
-			cores[with] = append(cores[with], used)
+			cores[with], cpu[with] = append(cores[with], a), append(cpu[with], perRequest)
 		}
 	}
-	var added []float64
+	var added, outside []float64
 	for i := range pairs {
 		added = append(added, cores[1][i]-cores[0][i])
+		outside = append(outside, cpu[1][i]/cpu[0][i]-1)
 	}
-	c.Without, c.With, c.Added = quartiles(cores[0]), quartiles(cores[1]), quartiles(added)
+	c.Without, c.With, c.Added, c.Outside = quartiles(cores[0]), quartiles(cores[1]), quartiles(added), quartiles(outside)
 	c.Stacks /= float64(pairs)
 	c.Each /= float64(pairs)
 	c.Share /= float64(pairs)
 	return c, nil
 }
 
-// window runs an agent for one window and returns the cores that it took.
-func (c *StackCost) window(ctx context.Context, s *Stand, t *Target, load Workload, hz int, window time.Duration) (float64, error) {
-	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Linked, CPUHz: hz})
-	if err != nil {
-		return 0, err
+// stackWindows runs windows; an agent stays while the next one is of its kind, as starting takes longer than a window.
+type stackWindows struct {
+	*StackCost
+	stand  *Stand
+	target *Target
+	load   Workload
+	length time.Duration
+	agent  *Agent
+}
+
+func (s *stackWindows) close() {
+	if s.agent != nil {
+		s.agent.Stop()
 	}
-	defer a.Stop()
-	client, err := Dial(t.Address, load.Conns, c.Rate, load.Wires(t.Address)...)
+}
+
+// start makes the agent one that samples so often, and has it warm.
+func (s *stackWindows) start(ctx context.Context, hz int) error {
+	if s.agent != nil && s.agent.CPUHz == hz {
+		return nil
+	}
+	if s.agent != nil {
+		_, err := s.agent.Finish()
+		if s.agent = nil; err != nil {
+			return err
+		}
+	}
+	a, err := s.stand.StartAgent(AgentSettings{Target: s.target.Address, Precision: kernel.Linked, CPUHz: hz})
 	if err != nil {
-		return 0, err
+		return err
+	}
+	s.agent = a
+	warm := 3 * time.Second // the work of starting
+	if hz > 0 {
+		warm = 7 * time.Second // the first price of a stack is that of new files; the second comes with the 300th
+	}
+	_, err = s.offer(ctx, warm)
+	return err
+}
+
+func (s *stackWindows) offer(ctx context.Context, d time.Duration) (Window, error) {
+	client, err := Dial(s.target.Address, s.load.Conns, s.Rate, s.load.Wires(s.target.Address)...)
+	if err != nil {
+		return Window{}, err
 	}
 	defer client.Close()
-	if _, err := client.Run(ctx, 3*time.Second); err != nil { // the agent has the work of starting, and the first price of a stack
-		return 0, err
+	return client.Run(ctx, d)
+}
+
+// run returns the cores that the agent took in a window, and the target's CPU seconds a request.
+func (s *stackWindows) run(ctx context.Context, hz int) (cores, perRequest float64, err error) {
+	if err := s.start(ctx, hz); err != nil {
+		return 0, 0, err
 	}
-	before, err := a.Status()
+	before, err := s.agent.Status()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	agent, target := cpuSeconds(a.PID), cpuSeconds(t.PID)
-	w, err := client.Run(ctx, window)
+	agent, target := cpuSeconds(s.agent.PID), cpuSeconds(s.target.PID)
+	w, err := s.offer(ctx, s.length)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	agent, target = cpuSeconds(a.PID)-agent, cpuSeconds(t.PID)-target
-	after, err := a.Status()
+	agent, target = cpuSeconds(s.agent.PID)-agent, cpuSeconds(s.target.PID)-target
+	after, err := s.agent.Status()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if hz > 0 {
 		n, seconds := float64(after.Stacks-before.Stacks), after.StackSeconds-before.StackSeconds
-		c.Stacks += n / w.Seconds
-		c.Each += ratio(seconds, n)
-		c.Share += ratio(seconds, target)
-		_, most, err := rssBytes(a.PID)
+		s.Stacks += n / w.Seconds
+		s.Each += ratio(seconds, n)
+		s.Share += ratio(seconds, target)
+		_, most, err := rssBytes(s.agent.PID)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		c.RSS = max(c.RSS, most)
+		s.RSS = max(s.RSS, most)
 	}
-	_, err = a.Finish()
-	return agent / w.Seconds, err
+	return agent / w.Seconds, ratio(target, float64(w.Requests)), nil
 }
 
 func (r *Results) stackCosts(p *page) {
@@ -113,13 +155,13 @@ func (r *Results) stackCosts(p *page) {
 	}
 	p.head("Cost of CPU stacks")
 	p.line("At half of the target's speed, at precision linked, agents with and without stacks in turn. A stack is unwound on the thread that it is of:")
-	p.line("its price is the kernel's own account of the run time, and most of it is cold caches (the same stack takes a sixth at 997 Hz).\n")
-	p.table("workload", "Hz", "requests/s", "stacks/s", "µs a stack", "of the target's CPU, %", "agent without, % of a core", "with", "paired", "agent RSS at most, MiB")
+	p.line("its price is the kernel's own account of the run time; the same seen from outside is what the target's CPU a request grew by.\n")
+	p.table("workload", "Hz", "requests/s", "stacks/s", "µs a stack", "of the target's CPU, %", "from outside, %", "agent without, % of a core", "with", "paired", "agent RSS at most, MiB")
 	for _, c := range r.StackCosts {
 		percent := func(q Quartiles) string {
 			return fmt.Sprintf("%.1f [%.1f … %.1f]", 100*q.Median, 100*q.Low, 100*q.High)
 		}
-		p.row(c.Workload, fmt.Sprint(c.Hz), fmt.Sprintf("%.0f", c.Rate), fmt.Sprintf("%.0f", c.Stacks), fmt.Sprintf("%.0f", c.Each*1e6), fmt.Sprintf("%.2f", 100*c.Share),
+		p.row(c.Workload, fmt.Sprint(c.Hz), fmt.Sprintf("%.0f", c.Rate), fmt.Sprintf("%.0f", c.Stacks), fmt.Sprintf("%.0f", c.Each*1e6), fmt.Sprintf("%.2f", 100*c.Share), percent(c.Outside),
 			percent(c.Without), percent(c.With), percent(c.Added), fmt.Sprint(c.RSS>>20))
 	}
 }
