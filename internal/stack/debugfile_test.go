@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"bytes"
 	"debug/elf"
 	"io"
 	"os"
@@ -116,16 +115,5 @@ strip -s libx.so
 				}
 			}
 		})
-	}
-}
-
-func TestDictionaryOf(t *testing.T) {
-	for _, packed := range [][]byte{nil, []byte("\xfd7zXZ\x00"), bytes.Repeat([]byte{0xff}, 40)} {
-		if got := dictionaryOf(packed); got <= maxDictionary {
-			t.Errorf("%q would take %d", packed, got)
-		}
-	}
-	if got := dictionaryOf(append(make([]byte, 12), 2, 0, 0x21, 1, 22)); got != 8<<20 {
-		t.Errorf("xz's default takes %d, want 8 MiB", got)
 	}
 }

@@ -20,6 +20,7 @@ const (
 	LostEvents     = "events_lost"       // the unwinder missed that a process or mapping appeared
 	LostSleeps     = "sleeps"            // of an event loop in a call, beyond 50 a second and CPU: they have no name
 	LostUnreadable = "object_unreadable" // an object's file was gone with its process, so its functions have no names
+	LostRefused    = "symbols_refused"   // an object's compressed symbols were damaged, or would take too much to unpack
 	LostTruncated  = "truncated"         // the stack is there, but not to its end
 )
 
@@ -90,7 +91,7 @@ func (s *Sampler) Lost() map[string]uint64 {
 		LostTruncated:  s.truncated.Load(),
 		LostNotUnwound: s.notUnwound.Load(),
 	}
-	lost[LostUnreadable], _ = s.symbols.missing()
+	lost[LostUnreadable], lost[LostRefused], _ = s.symbols.missing()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lost[LostNotEntered] = s.notEntered
@@ -107,7 +108,7 @@ func (s *Sampler) Lost() map[string]uint64 {
 // Nameless are objects of the watched processes whose native functions have no names, because their
 // files have no symbols.
 func (s *Sampler) Nameless() []string {
-	_, nameless := s.symbols.missing()
+	_, _, nameless := s.symbols.missing()
 	return nameless
 }
 

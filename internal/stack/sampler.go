@@ -95,6 +95,7 @@ func NewSampler(opts Options) *Sampler {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	symbols := newSymbols(openFile, identify)
+	symbols.log = opts.Logger
 	sampler := &Sampler{
 		opts:       opts,
 		ringStacks: (opts.Hz + 1) / 2, // half a second's: it is read four times a second

@@ -2,8 +2,10 @@ package stack
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -49,11 +51,13 @@ type symbols struct {
 	failed     map[objectID]uint32       // could not be opened, with the process that was tried last
 	unreadable uint64                    // objects that no process had a file of, as often as one was asked
 	nameless   []string                  // objects without symbols
-	bytes      int                       // in tables
+	refused    uint64                    // objects whose compressed symbols were not unpacked
+	log        *slog.Logger
+	bytes      int // in tables
 }
 
 func newSymbols(openPath func(string) (file, error), identify func(io.ReadSeeker) objectID) *symbols {
-	return &symbols{openPath: openPath, identify: identify, objects: map[objectID]object{}, tables: map[objectID]*symbolTable{}, failed: map[objectID]uint32{}}
+	return &symbols{openPath: openPath, identify: identify, objects: map[objectID]object{}, tables: map[objectID]*symbolTable{}, failed: map[objectID]uint32{}, log: slog.New(slog.DiscardHandler)}
 }
 
 // add makes an object known.
@@ -117,11 +121,12 @@ func (s *symbols) table(pid uint32, id objectID) (table *symbolTable, final bool
 	return table, true
 }
 
-// missing is how often an object's file could not be opened, and which objects have no symbols.
-func (s *symbols) missing() (unreadable uint64, nameless []string) {
+// missing is how often an object's file could not be opened, how often its compressed symbols were not unpacked, and
+// which objects have no symbols.
+func (s *symbols) missing() (unreadable, refused uint64, nameless []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.unreadable, slices.Clone(s.nameless)
+	return s.unreadable, s.refused, slices.Clone(s.nameless)
 }
 
 // read looks for separate debug symbols first, in the process's own file system and in the
@@ -135,7 +140,7 @@ func (s *symbols) read(pid uint32, id objectID, o object) (table *symbolTable, o
 		debug := "/usr/lib/debug/.build-id/" + o.buildID[:2] + "/" + o.buildID[2:] + ".debug"
 		for _, path := range []string{root + debug, debug} {
 			if f, err := s.openPath(path); err == nil {
-				if table, _ := readTable(f, f); table != nil {
+				if table, _ := s.readTable(path, f, f); table != nil {
 					return table, true
 				}
 			}
@@ -145,7 +150,7 @@ func (s *symbols) read(pid uint32, id objectID, o object) (table *symbolTable, o
 	if err != nil {
 		return nil, false
 	}
-	table, link := readTable(r, closer)
+	table, link := s.readTable(o.path, r, closer)
 	for _, path := range link.places(root, o.path) {
 		if linked := s.readLinked(path, link); linked != nil {
 			return linked, true
@@ -195,11 +200,12 @@ func (s *symbols) elsewhere(pid uint32, path string) []string {
 	return append(out, proc+"root"+path, proc+"exe")
 }
 
-func readTable(r io.ReaderAt, closer io.Closer) (*symbolTable, debugLink) {
+func (s *symbols) readTable(path string, r io.ReaderAt, closer io.Closer) (*symbolTable, debugLink) {
 	defer closer.Close()
 	table, link, err := readSymbols(r)
-	if err != nil {
-		return nil, link
+	if errors.Is(err, errRefused) {
+		s.refused++
+		s.log.Warn("compressed symbols of an object are not used", "object", path, "error", err)
 	}
 	return table, link
 }
@@ -214,7 +220,7 @@ func (s *symbols) readLinked(path string, link debugLink) *symbolTable {
 		_ = f.Close()
 		return nil
 	}
-	table, _ := readTable(f, f)
+	table, _ := s.readTable(path, f, f)
 	return table
 }
 

@@ -33,7 +33,8 @@ type symbolEntry struct {
 }
 
 // readSymbols reads .symtab, or where the object is stripped .dynsym and what was kept of the
-// rest within it. Of a stripped object it also says where a file with all symbols may be.
+// rest within it. Of a stripped object it also says where a file with all symbols may be. With a table
+// too, the error may be errRefused.
 func readSymbols(r io.ReaderAt) (*symbolTable, debugLink, error) {
 	file, err := elf.NewFile(r)
 	if err != nil {
@@ -49,13 +50,17 @@ func readSymbols(r io.ReaderAt) (*symbolTable, debugLink, error) {
 	if dynamic, err := readSection(file, elf.SHT_DYNSYM); err == nil {
 		table = dynamic
 	}
-	if more, err := miniDebug(file); err == nil {
+	more, err := miniDebug(file)
+	if err == nil {
 		table.merge(more)
 	}
-	if len(table.entries) == 0 {
-		return nil, linkOf(file), errNoSymbols
+	if !errors.Is(err, errRefused) {
+		err = nil
 	}
-	return table, linkOf(file), nil
+	if len(table.entries) == 0 {
+		return nil, linkOf(file), cmp.Or(err, errNoSymbols)
+	}
+	return table, linkOf(file), err
 }
 
 func readSection(file *elf.File, kind elf.SectionType) (*symbolTable, error) {

@@ -132,7 +132,7 @@ func TestSymbolsSearchInOrder(t *testing.T) {
 	if got := strings.Join(tried, " "); got != want {
 		t.Errorf("tried %s\nwant %s", got, want)
 	}
-	if unreadable, nameless := s.missing(); unreadable != 1 || len(nameless) != 0 {
+	if unreadable, _, nameless := s.missing(); unreadable != 1 || len(nameless) != 0 {
 		t.Errorf("%d unreadable, %v without symbols; want one that could not be opened", unreadable, nameless)
 	}
 }
@@ -178,7 +178,7 @@ func TestSymbolsOfTheSameFile(t *testing.T) {
 			t.Errorf("in process %d it is %q, final %v; want %q, %v", test.pid, got, final, test.want, test.final)
 		}
 	}
-	if unreadable, nameless := s.missing(); unreadable != 1 || len(nameless) != 1 || nameless[0] != "libbare.so" {
+	if unreadable, _, nameless := s.missing(); unreadable != 1 || len(nameless) != 1 || nameless[0] != "libbare.so" {
 		t.Errorf("%d unreadable, %v without symbols", unreadable, nameless)
 	}
 }
