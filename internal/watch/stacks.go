@@ -102,9 +102,10 @@ func (w *Watcher) startSampler(ctx context.Context) error {
 
 const secondTry = 3 * time.Second
 
-// runStacks feeds the joiner until ctx ends.
-func (w *Watcher) runStacks(ctx context.Context) {
+// runStacks feeds the joiner until ctx ends; tried is called when the start is over, with stacks or without.
+func (w *Watcher) runStacks(ctx context.Context, tried func()) {
 	err := w.loadStacks(ctx)
+	tried()
 	w.mu.Lock()
 	w.stackWhy = ""
 	if err != nil {

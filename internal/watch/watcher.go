@@ -248,10 +248,15 @@ func (w *Watcher) Run(ctx context.Context) error {
 		g.Go(func() error { w.countSoon(ctx); return nil })
 	}
 	if w.sampler.Load() != nil {
-		g.Go(func() error { w.runStacks(ctx); return nil })
+		g.Go(func() error {
+			w.runStacks(ctx, func() { g.Go(func() error { giveBack(ctx, w.log); return nil }) })
+			return nil
+		})
 		if w.opts.Allocations > 0 {
 			g.Go(func() error { w.watchAllocations(ctx); return nil })
 		}
+	} else {
+		g.Go(func() error { giveBack(ctx, w.log); return nil })
 	}
 	err := g.Wait()
 	w.lookAtMemory()

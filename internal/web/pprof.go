@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -65,7 +66,10 @@ func (u *pprofUI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (u *pprofUI) page(r *http.Request, kind, view string) (*answer, error) {
 	select {
 	case u.turn <- struct{}{}:
-		defer func() { <-u.turn }()
+		defer func() {
+			debug.FreeOSMemory() // it took tens of megabytes, for one look
+			<-u.turn
+		}()
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
