@@ -202,7 +202,7 @@ func (s *Scenario) ThinkTime() string {
 		words = append(words, c.Name+" "+c.Think.String())
 		same = same && c.Think == s.Classes[0].Think
 	}
-	if same {
+	if same && len(words) > 0 {
 		return s.Classes[0].Think.String()
 	}
 	return strings.Join(words, ", ")
