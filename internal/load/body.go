@@ -61,10 +61,10 @@ func (b *bodyReader) discard(count *int64) error {
 	for !b.frame.Complete() {
 		data, err := b.next()
 		*count += int64(len(data))
-		if err == io.EOF {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
-		}
-		if err != nil {
+		case err != nil:
 			return err
 		}
 	}
@@ -77,7 +77,6 @@ const maxDecoded = 256 << 20
 
 // decoder decompresses bodies. Its buffers are kept.
 type decoder struct {
-	from   *bodyReader
 	in     *bufio.Reader
 	gzip   *gzip.Reader
 	copied []byte
@@ -105,7 +104,7 @@ func (d *decoder) open(b *bodyReader, e h1.Encoding) (io.Reader, error) {
 	d.in.Reset(b)
 	d.left = maxDecoded
 	first, err := d.in.Peek(1)
-	if err == io.EOF { // 200 with content-encoding and an empty body: accepted by everybody
+	if errors.Is(err, io.EOF) { // 200 with content-encoding and an empty body: accepted by everybody
 		return b, nil
 	}
 	if err != nil {

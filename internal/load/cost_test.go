@@ -140,9 +140,9 @@ func write(t *testing.T, dir, name, text string) string {
 	return path
 }
 
-// pinned is a command on one core, before others that this machine may run.
+// pinned is a command on one core, before all others that this machine may run.
 func pinned(core int, argv ...string) *exec.Cmd {
-	return exec.Command("nice", append([]string{"-n", "-10", "taskset", "-c", strconv.Itoa(core)}, argv...)...)
+	return exec.Command("chrt", append([]string{"--rr", "1", "taskset", "-c", strconv.Itoa(core)}, argv...)...)
 }
 
 // waitFor waits until the server answers.
@@ -234,7 +234,7 @@ func costPage(tools []tool) []byte {
 	fmt.Fprintf(&p, `# What a request costs the loader
 
 Made by TestCost (cost_test.go): GET /health over %d keep-alive connections, as fast as the client can, client on one core and
-one nginx worker on the other, both at nice -10. CPU time is the client's whole process by the scheduler's clock (statistics,
+one nginx worker on the other, both scheduled before other work (SCHED_RR). CPU time is the client's whole process by the scheduler's clock (statistics,
 histograms and all), divided by nginx's own count of requests. %d rounds of %v, in each the tools one after the other. Medians
 [quartiles]; the ratio is to wrk in the same round. The server's CPU a request beside it should be the same for all; the machine
 is shared, so compare ratios, not microseconds.

@@ -155,13 +155,13 @@ func gzipped(text string) string {
 func TestCompressed(t *testing.T) {
 	const text = "data: {\"type\":\"token\"}\n\ndata: [DONE]\n\n"
 	bodies := map[string]func(io.Writer) io.WriteCloser{
-		"gzip":     func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
-		"deflate":  func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
-		"deflate ": func(w io.Writer) io.WriteCloser { d, _ := flate.NewWriter(w, 6); return d },
+		"gzip":         func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) },
+		"deflate":      func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) },
+		"bare-deflate": func(w io.Writer) io.WriteCloser { d, _ := flate.NewWriter(w, 6); return d },
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		code := r.URL.Query().Get("code")
-		w.Header().Set("Content-Encoding", strings.TrimSpace(code))
+		w.Header().Set("Content-Encoding", strings.TrimPrefix(code, "bare-"))
 		c := bodies[code](w)
 		io.WriteString(c, text)
 		c.Close()
@@ -170,7 +170,7 @@ func TestCompressed(t *testing.T) {
 	for code := range bodies {
 		s := lean(t, server.URL, Connections{})
 		for i := range 3 { // the decoder is used again
-			r := get("/?code=" + strings.ReplaceAll(code, " ", "%20"))
+			r := get("/?code=" + code)
 			r.Check.Contains = "DONE"
 			if i == 2 {
 				r.Stream, r.Check.Done = scenario.SSE, true
@@ -310,7 +310,7 @@ func TestExpect(t *testing.T) {
 	})
 	for path, status := range map[string]int{"/grant": 200, "/refuse": 417, "/silent": 200} {
 		s := lean(t, base, Connections{})
-		for range 2 {
+		for range map[bool]int{true: 2, false: 1}[path != "/silent"] { // which takes a second
 			r := post(path, "hello")
 			r.Headers = []RenderedHeader{{"Expect", []byte("100-continue")}}
 			a := s.Send(r)

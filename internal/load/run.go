@@ -147,7 +147,7 @@ func newRun(cfg Config) (*run, error) {
 	r := &run{cfg: cfg, scenario: cfg.Scenario, base: base, shared: cfg.Scenario.Shared(), spread: cfg.Scenario.Spread(), start: time.Now()}
 	r.turns, r.picker = cfg.Scenario.Turns()
 	r.senders = make([]Sender, len(cfg.Scenario.Classes))
-	r.cfg.Connections = cfg.Connections.or(cfg.Scenario.Client)
+	r.cfg.Connections = cfg.or(cfg.Scenario.Client)
 	if r.steered = cfg.Control != nil; !r.steered {
 		r.cfg.Control = NewControl()
 	}
