@@ -53,6 +53,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Category: howMuch, Name: "arrival", EnvVars: env("arrival"), Usage: "open model: constant or poisson `GAPS`"},
 		&cli.IntFlag{Category: howMuch, Name: "max-in-flight", EnvVars: env("max-in-flight"), Usage: "open model: most `REQUESTS` under way at a time; reaching it makes the run invalid", DefaultText: "5000"},
 		&cli.StringFlag{Category: howMuch, Name: "think-time", EnvVars: env("think-time"), Usage: "closed model: `PAUSE` between a user's requests: 0s, 2s, 1s..3s, exponential(2s)"},
+		&cli.StringFlag{Category: howMuch, Name: "shard", EnvVars: env("shard"), Usage: "send one `PART` of the load, 2/3: as one of three loaders with the same --seed, --users and --rate"},
 		&cli.StringFlag{Category: howMuch, Name: "stop-timeout", Aliases: []string{"s"}, EnvVars: env("stop-timeout", "STOP_TIMEOUT"), Value: "60s", Usage: "`TIME` that requests under way at the end may take; Locust's default 0 gives them up"},
 		&cli.BoolFlag{Category: howMuch, Name: "headless", EnvVars: env("headless", "HEADLESS"), Usage: "without the web UI, which is not there yet: needed for now"},
 		&cli.BoolFlag{Name: "autostart", Hidden: true, EnvVars: env("autostart", "AUTOSTART"), Usage: "implied by --headless"},

@@ -110,11 +110,10 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 	preflight(c.Context, s.Host)
 	agent := openWindow(c.Context, c.String("agent"), s.Name)
 
-	seed := c.Uint64("seed")
-	if !c.IsSet("seed") {
-		seed = rand.Uint64()
+	seed, shard, err := drawing(c)
+	if err != nil {
+		return err
 	}
-	slog.Debug("drawing tasks, data and pauses", "seed", seed)
 	start := time.Now()
 	stats := locust.NewStats(s.Tasks, start)
 	sinks, err := out.sinks(stats, s, start)
@@ -122,7 +121,7 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 		return err
 	}
 	result, err := load.Run(c.Context, load.Config{
-		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed,
+		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed, Shard: shard,
 		Connections: load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")},
 	})
 	if err != nil {
@@ -132,6 +131,24 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 		slog.Warn("requests were not sent because the answers before them did not bring the variables that they need", "requests", result.Skipped)
 	}
 	return out.finish(stats, result, agent.close(result))
+}
+
+// drawing returns what tasks, data and pauses are drawn from, and which part of them is sent. All shards of
+// a run draw alike: without --seed from the same one.
+func drawing(c *cli.Context) (seed uint64, shard load.Shard, err error) {
+	if shard, err = load.ParseShard(c.String("shard")); err != nil {
+		return 0, shard, command.Wrong("--shard: %w", err)
+	}
+	switch {
+	case c.IsSet("seed"):
+		seed = c.Uint64("seed")
+	case shard.Of > 0:
+		seed = 1
+	default:
+		seed = rand.Uint64()
+	}
+	slog.Debug("drawing tasks, data and pauses", "seed", seed)
+	return seed, shard, nil
 }
 
 func setLogger(c *cli.Context) (closeLog func(), err error) {

@@ -30,12 +30,38 @@ func (t *TaskResult) Clocks() []NamedDist {
 	return out
 }
 
+// namedTask is a row of the table of clocks.
+type namedTask struct {
+	name string
+	TaskResult
+}
+
 // ClockTable shows both clocks of every task and of all, in milliseconds.
 func (r *Result) ClockTable() string {
-	var sb strings.Builder
-	w := len("Name")
+	var rows []namedTask
 	for i := range r.Tasks {
-		w = max(w, len([]rune(r.Tasks[i].Method+" "+r.Tasks[i].Name)))
+		rows = append(rows, namedTask{r.Tasks[i].Method + " " + r.Tasks[i].Name, r.Tasks[i]})
+	}
+	return clockTable(rows)
+}
+
+// RecordingClocks is the table of clocks of a recording's client figures.
+func RecordingClocks(r *recording.Recording) string {
+	var rows []namedTask
+	for _, e := range r.Endpoints {
+		if c := e.Client; c != nil {
+			rows = append(rows, namedTask{e.Endpoint, TaskResult{Response: c.Response, Service: c.Service, FirstToken: c.FirstToken, TokenGap: c.TokenGap}})
+		}
+	}
+	return clockTable(rows)
+}
+
+func clockTable(tasks []namedTask) string {
+	var sb strings.Builder
+	w, all := len("Name"), namedTask{"all", TaskResult{Status: map[int]int64{}, Errors: map[Failure]int64{}}}
+	for _, t := range tasks {
+		w = max(w, len([]rune(t.name)))
+		all.merge(&t.TaskResult)
 	}
 	fmt.Fprintf(&sb, "Both clocks in ms: response counts from the intended send, service from the actual one (Locust's)\n%-*s %-11s %9s", w, "Name", "Clock", "# reqs")
 	for _, q := range Quantiles {
@@ -44,25 +70,26 @@ func (r *Result) ClockTable() string {
 	fmt.Fprintf(&sb, " %9s\n", "max")
 	line := strings.Repeat("-", w+21+10*(len(Quantiles)+1)+2) + "\n"
 	sb.WriteString(line)
-	rows := func(name string, t *TaskResult) {
-		for i, c := range t.Clocks() {
-			if i > 0 {
-				name = ""
-			}
-			fmt.Fprintf(&sb, "%-*s %-11s %9d", w, name, c.Name, c.Count)
-			for _, q := range Quantiles {
-				fmt.Fprintf(&sb, " %9.1f", c.Quantile(q.Q)*1e3)
-			}
-			fmt.Fprintf(&sb, " %9.1f\n", c.Max*1e3)
-		}
+	for _, t := range tasks {
+		t.rows(&sb, w)
 	}
-	for i := range r.Tasks {
-		rows(r.Tasks[i].Method+" "+r.Tasks[i].Name, &r.Tasks[i])
-	}
-	all := r.All()
-	if len(r.Tasks) > 1 {
+	if len(tasks) > 1 {
 		sb.WriteString(line)
-		rows("all", &all)
+		all.rows(&sb, w)
 	}
 	return sb.String()
+}
+
+func (t *namedTask) rows(sb *strings.Builder, width int) {
+	for i, c := range t.Clocks() {
+		name := t.name
+		if i > 0 {
+			name = ""
+		}
+		fmt.Fprintf(sb, "%-*s %-11s %9d", width, name, c.Name, c.Count)
+		for _, q := range Quantiles {
+			fmt.Fprintf(sb, " %9.1f", c.Quantile(q.Q)*1e3)
+		}
+		fmt.Fprintf(sb, " %9.1f\n", c.Max*1e3)
+	}
 }

@@ -45,6 +45,10 @@ func (r *run) closed(ctx context.Context) error {
 			continue
 		}
 		started++
+		if !r.cfg.Shard.takes(uint64(started - 1)) { // another loader's
+			stops = append(stops, func() {})
+			continue
+		}
 		own, stop := context.WithCancel(ctx)
 		stops = append(stops, stop)
 		number, intended := started, at

@@ -50,7 +50,8 @@ func (r *run) open(ctx context.Context) error {
 			pace = r.pacer(h.plan)
 			continue
 		}
-		if !slots.give(job{r.picker.Pick(choose), next}) {
+		// What other loaders send is drawn too, so that all draw alike.
+		if j := (job{r.picker.Pick(choose), next}); r.cfg.Shard.takes(hit) && !slots.give(j) {
 			r.missed.Add(1)
 			r.crowded.Add(1)
 		}
@@ -73,7 +74,9 @@ func (r *run) countMissed(pace Pacer, intended time.Duration, hit uint64) {
 		now = min(now, end)
 	}
 	for ; intended < now; hit++ {
-		r.missed.Add(1)
+		if r.cfg.Shard.takes(hit) {
+			r.missed.Add(1)
+		}
 		intended = pace.Next(intended, hit+1)
 	}
 }
@@ -106,7 +109,7 @@ func (s *slots) give(j job) bool {
 		return false
 	}
 	s.started++
-	number := s.started
+	number := s.run.cfg.Shard.number(s.started)
 	s.wg.Go(func() { s.work(number, j) })
 	return true
 }

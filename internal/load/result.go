@@ -13,6 +13,7 @@ import (
 type Result struct {
 	*Summary
 	Scenario *scenario.Scenario
+	Shard    Shard
 	Host     string
 	Start    time.Time     // of the run, or of the last reset
 	Elapsed  time.Duration // start to the last answer
@@ -34,7 +35,7 @@ func (r *run) result(sum *Summary) *Result {
 		end = r.since()
 	}
 	res := &Result{
-		Summary: sum, Scenario: r.scenario, Host: r.base, Start: r.start.Add(sum.Since), Elapsed: end - sum.Since,
+		Summary: sum, Scenario: r.scenario, Shard: r.cfg.Shard, Host: r.base, Start: r.start.Add(sum.Since), Elapsed: end - sum.Since,
 		Missed: r.missed.Load() - r.forgotMissed, Skipped: r.skipped.Load(), Usage: r.usage.stop(),
 	}
 	res.Invalid = invalid(sum, res.Missed, r.crowded.Load()-r.forgotCrowded)
@@ -74,7 +75,8 @@ func (r *Result) RequestsPerSecond() float64 {
 func (r *Result) Facts() recording.Scenario {
 	s, all := r.Scenario, r.All()
 	f := recording.Scenario{
-		Name: s.Name, Rate: s.Rate, RunTime: s.RunTime.Seconds(), Host: r.Host,
+		Shard: r.Shard.String(),
+		Name:  s.Name, Rate: s.Rate, RunTime: s.RunTime.Seconds(), Host: r.Host,
 		Requests: all.Requests, Failures: all.Failures, RequestsPerSec: r.RequestsPerSecond(),
 		Invalid: strings.Join(r.Invalid, "; "), ScheduleLagP99: r.Lag.Quantile(.99),
 		CPUBusyRatio: r.Usage.HostBusy, LoaderCPURatio: r.Usage.LoaderCores, ThrottledByHost: r.Usage.Saturated(),

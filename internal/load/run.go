@@ -24,6 +24,7 @@ type Config struct {
 	Abort context.Context
 	Seed  uint64 // of tasks, think times and data
 	RunID string // first part of every x-request-id
+	Shard Shard  // the part of the run that is this loader's
 	// Control steers the run. nil: nobody does.
 	Control *Control
 	// ResetStats forgets what was measured while the first users started.
@@ -145,6 +146,7 @@ func newRun(cfg Config) (*run, error) {
 		return nil, err
 	}
 	r := &run{cfg: cfg, scenario: cfg.Scenario, base: base, shared: cfg.Scenario.Shared(), spread: cfg.Scenario.Spread(), start: time.Now()}
+	r.shared.Part(cfg.Shard.Index, cfg.Shard.Of)
 	r.turns, r.picker = cfg.Scenario.Turns()
 	r.senders = make([]Sender, len(cfg.Scenario.Classes))
 	r.cfg.Connections = cfg.or(cfg.Scenario.Client)

@@ -163,7 +163,7 @@ func (sum *Summary) tasks(endpoint string) []recording.Task {
 	var out []recording.Task
 	for _, t := range sum.Tasks {
 		if t.Endpoint == endpoint && t.Requests > 0 {
-			out = append(out, recording.Task{Name: t.Name, Requests: t.Requests, Failures: t.Failures, Response: t.Response, Service: t.Service})
+			out = append(out, recording.Task{Name: t.Name, Requests: t.Requests, Failures: t.Failures, Limited: t.Limited, Bytes: t.Bytes, Response: t.Response, Service: t.Service})
 		}
 	}
 	return out

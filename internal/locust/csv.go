@@ -88,6 +88,10 @@ func exceptionsCSV() []byte { return csvRow(nil, "Count", "Message", "Traceback"
 
 func count(n int64) string { return strconv.FormatInt(n, 10) }
 
+// timestamp is an instant as the failures have it; "" for 0, none.
 func timestamp(seconds float64) string {
+	if seconds == 0 {
+		return ""
+	}
 	return time.Unix(int64(seconds), 0).UTC().Format("2006-01-02T15:04:05Z")
 }

@@ -124,6 +124,8 @@ func mergeClient(m *Endpoint, c *Client) {
 		u := slot(&o.Tasks, Task{Name: t.Name}, func(u Task) bool { return u.Name == t.Name })
 		u.Requests += t.Requests
 		u.Failures += t.Failures
+		u.Limited += t.Limited
+		u.Bytes += t.Bytes
 		u.Response.Merge(t.Response)
 		u.Service.Merge(t.Service)
 	}

@@ -101,6 +101,7 @@ type Scenario struct {
 	LoaderCPURatio  float64 `json:"loader_cpu_ratio"`  // the loader's own CPU in cores
 	ThrottledByHost bool    `json:"throttled_by_host,omitempty"`
 
+	Shard          string   `json:"shard,omitempty"` // "2/3": the loader's part; users and rate are the whole's
 	ScheduleLagP50 float64  `json:"schedule_lag_p50,omitempty"`
 	LoaderRunQueue float64  `json:"loader_run_queue,omitempty"` // seconds that the loader's threads waited for a CPU, by request
 	LoaderBound    []string `json:"loader_bound,omitempty"`     // where the loader itself was the bottleneck, in sentences
@@ -252,8 +253,10 @@ type Task struct {
 	Name     string `json:"name"` // as in the scenario file, "/api/v1/retrieval/search [hybrid]"
 	Requests int64  `json:"requests"`
 	Failures int64  `json:"failures"`
-	Response Dist   `json:"response"` // from the intended send time
-	Service  Dist   `json:"service"`  // from the actual send
+	Limited  int64  `json:"limited,omitempty"` // answered 429
+	Bytes    int64  `json:"bytes,omitempty"`   // of the answers' bodies
+	Response Dist   `json:"response"`          // from the intended send time
+	Service  Dist   `json:"service"`           // from the actual send
 }
 
 // Failure is one kind of failed request.

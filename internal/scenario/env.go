@@ -11,11 +11,24 @@ import (
 // Shared is what all users of a run draw from together.
 type Shared struct {
 	seq  atomic.Int64
+	part [2]int64       // of how many loaders, and which one from 0
 	next []atomic.Int64 // by data set: of those in sequence
 }
 
 // Shared returns a new one, for one run.
 func (s *Scenario) Shared() *Shared { return &Shared{next: make([]atomic.Int64, len(s.sets))} }
+
+// Part makes this the i-th, from 1, of n loaders that share a run: none of them counts to a number or takes a
+// row in sequence that another one does.
+func (s *Shared) Part(i, n int) { s.part = [2]int64{int64(n), int64(i - 1)} }
+
+// among is the n-th of this loader's numbers, from 0.
+func (s *Shared) among(n int64) int64 {
+	if s.part[0] <= 1 {
+		return n
+	}
+	return n*s.part[0] + s.part[1]
+}
 
 // Env is what a user knows while its requests are rendered: variables and rows of data. One per
 // user, not shared between goroutines.
@@ -74,7 +87,7 @@ func (e *Env) Begin(q *Sequence) {
 		case random:
 			e.rows[i] = e.Rand.IntN(d.count())
 		case sequential:
-			e.rows[i] = int((e.shared.next[i].Add(1) - 1) % int64(d.count()))
+			e.rows[i] = int(e.shared.among(e.shared.next[i].Add(1)-1) % int64(d.count()))
 		}
 	}
 }

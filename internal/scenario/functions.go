@@ -17,7 +17,9 @@ var functions = []string{"pick", "zipf", "choice", "randInt", "randHex", "uuid",
 // plainFunctions take no arguments.
 var plainFunctions = map[string]expression{
 	"uuid": appendUUID,
-	"seq":  func(dst []byte, e *Env, _ escaping) []byte { return appendNumber(dst, e.shared.seq.Add(1)) },
+	"seq": func(dst []byte, e *Env, _ escaping) []byte {
+		return appendNumber(dst, e.shared.among(e.shared.seq.Add(1)-1)+1)
+	},
 	"user": func(dst []byte, e *Env, _ escaping) []byte { return appendNumber(dst, int64(e.User)) },
 	"now":  func(dst []byte, _ *Env, _ escaping) []byte { return appendNumber(dst, time.Now().Unix()) },
 }
