@@ -15,7 +15,7 @@ import (
 func (o *output) finish(stats *locust.Stats, r *load.Result, rec *recording.Recording) error {
 	verdicts := r.Check()
 	cases := r.Cases(verdicts, o.c.Int("exit-code-on-error") != 0)
-	err := errors.Join(o.close(), o.write(stats, r, rec, cases))
+	err := errors.Join(o.write(stats, r, rec, cases), o.close()) // close waits for Prometheus: the files come first
 	if o.json == "" {
 		fmt.Fprintf(o.screen, "\n%s\n%s\n%s\n%s\n", stats.Table(o.width, false), stats.PercentileTable(o.width), r.ClockTable(), stats.ErrorTable(o.width))
 	}

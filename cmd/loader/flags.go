@@ -67,6 +67,7 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Category: results, Name: "print-stats", EnvVars: env("print-stats", "PRINT_STATS"), Usage: "print Locust's table every two seconds instead of the progress line"},
 		&cli.BoolFlag{Category: results, Name: "only-summary", EnvVars: env("only-summary", "ONLY_SUMMARY"), Usage: "print nothing before the end"},
 		&cli.StringSliceFlag{Category: results, Name: "threshold", EnvVars: env("threshold"), Usage: "a `PROMISE` that makes the exit code 1 when it is missed: 'POST /api/v1/chat: p95 < 1s', 'error_rate < 1%', 'rps > 20', k6's 'http_req_duration:p(95)<500', or @FILE with one a line (@targets: the suite's); may be given again"},
+		&cli.StringFlag{Category: results, Name: "metrics-listen", EnvVars: env("metrics-listen"), Usage: "serve Prometheus' /metrics on `ADDRESS`, :9471: native histograms by endpoint and clock, which add up over loaders; the end waits for one more scrape, 20 s at most"},
 		&cli.StringFlag{Category: results, Name: "junit", EnvVars: env("junit"), Usage: "write thresholds and failures as JUnit tests to `FILE`"},
 		&cli.BoolFlag{Category: results, Name: "github-annotations", EnvVars: env("github-annotations"), Usage: "print what was missed as annotations of GitHub Actions"},
 		&cli.IntFlag{Category: results, Name: "exit-code-on-error", EnvVars: env("exit-code-on-error", "EXIT_CODE_ON_ERROR"), Value: command.Failed, Usage: "exit `CODE` when requests failed"},

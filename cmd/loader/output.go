@@ -31,6 +31,7 @@ type output struct {
 	junit     string
 	files     *locust.Files
 	hlog      *load.HLog
+	exporter  *load.Exporter
 }
 
 // newOutput checks, before anything is sent, that the results can be written.
@@ -76,8 +77,15 @@ func writable(dir string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-func (o *output) sinks(stats *locust.Stats, s *scenario.Scenario, start time.Time) ([]load.Sink, error) {
+func (o *output) sinks(stats *locust.Stats, s *scenario.Scenario, start time.Time, shard load.Shard) ([]load.Sink, error) {
 	sinks := []load.Sink{stats}
+	if listen := o.c.String("metrics-listen"); listen != "" {
+		var err error
+		if o.exporter, err = load.NewExporter(listen, s, shard); err != nil {
+			return nil, command.NotAllowed(err)
+		}
+		sinks = append(sinks, o.exporter)
+	}
 	if path := o.c.String("hlog"); path != "" {
 		var err error
 		if o.hlog, err = load.NewHLog(path, s, start); err != nil {
@@ -109,6 +117,9 @@ func (o *output) shower(stats *locust.Stats, s *scenario.Scenario) load.Sink {
 	return &progress{out: o.screen}
 }
 
+// lastScrape is how long the end of a run may wait for Prometheus, whose usual interval is 15 s.
+const lastScrape = 20 * time.Second
+
 func (o *output) close() error {
 	var errs []error
 	if o.files != nil {
@@ -116,6 +127,9 @@ func (o *output) close() error {
 	}
 	if o.hlog != nil {
 		errs = append(errs, o.hlog.Close())
+	}
+	if o.exporter != nil {
+		errs = append(errs, o.exporter.Close(o.c.Context, lastScrape))
 	}
 	return errors.Join(errs...)
 }

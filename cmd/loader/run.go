@@ -116,7 +116,7 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 	}
 	start := time.Now()
 	stats := locust.NewStats(s.Tasks, start)
-	sinks, err := out.sinks(stats, s, start)
+	sinks, err := out.sinks(stats, s, start, shard)
 	if err != nil {
 		return err
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/ragscope/ragscope/internal/scenario"
 )
 
-func finished(thresholds ...string) *Result {
-	s := &scenario.Scenario{Name: "t", Tasks: []scenario.Task{{Method: "GET", Name: "/a", Pattern: "/a"}, {Method: "GET", Name: "/b", Pattern: "/b"}}}
+func finished(t *testing.T, thresholds ...string) *Result {
+	t.Helper()
+	s := parse(t, "name: t\ntasks: [{request: {path: /a}}, {request: {path: /b}}]\n")
 	for _, text := range thresholds {
 		th, err := scenario.ParseThreshold(text)
 		if err != nil {
-			panic(err)
+			t.Fatal(err)
 		}
 		s.Thresholds = append(s.Thresholds, th)
 	}
@@ -28,7 +29,7 @@ func finished(thresholds ...string) *Result {
 }
 
 func TestJUnitAndAnnotations(t *testing.T) {
-	r := finished("GET /a: p95 < 15ms", `http_req_duration{endpoint="GET /a",clock="service"}:p95<15`, "rps > 5")
+	r := finished(t, "GET /a: p95 < 15ms", `http_req_duration{endpoint="GET /a",clock="service"}:p95<15`, "rps > 5")
 	cases := r.Cases(r.Check(), true)
 	text, err := r.JUnit(cases)
 	if err != nil {
@@ -53,7 +54,7 @@ func TestJUnitAndAnnotations(t *testing.T) {
 }
 
 func TestLoaderBound(t *testing.T) {
-	r := finished()
+	r := finished(t)
 	if why := r.LoaderBound(); len(why) != 1 || !strings.Contains(why[0], "8.0 ms late") {
 		t.Errorf("late by 8 ms: %q", why)
 	}
@@ -89,7 +90,7 @@ func TestRunQueueIsRead(t *testing.T) {
 }
 
 func TestClockTable(t *testing.T) {
-	table := finished().ClockTable()
+	table := finished(t).ClockTable()
 	for _, want := range []string{"GET /a", "p99.99", "response           50      20.0", "service            50      12.0", "all"} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no %q in\n%s", want, table)
