@@ -107,7 +107,7 @@ func TestOpenModelSeesAStall(t *testing.T) {
 	}
 	all := res.All()
 	if want := int64(120); all.Requests+res.Missed != want {
-		t.Errorf("%d requests + %d missed, want %d", all.Requests, res.Missed, want)
+		t.Errorf("%d requests + %d missed + %d aborted, want %d", all.Requests, res.Missed, res.Aborted, want)
 	}
 	// Two thirds of the requests were due in the stall, so their median waited about a third of it.
 	if p50 := all.Response.Quantile(.5); p50 < 0.05 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,7 +17,12 @@ import (
 type alarm struct {
 	file *os.File
 	buf  [8]byte
+	late time.Duration // how late the timer wakes this goroutine, a running mean
 }
+
+// maxLate bounds the lead that the alarm takes: what is later is another program's turn on the CPU,
+// and waiting for that cannot be made up for.
+const maxLate = 100 * time.Microsecond
 
 func newAlarm() (*alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
@@ -26,11 +32,28 @@ func newAlarm() (*alarm, error) {
 	return &alarm{file: os.NewFile(uintptr(fd), "timerfd")}, nil
 }
 
-// wait returns after d, or with the context's error when that ends first.
+// wait returns after d, or with the context's error when that ends first. The timer is set earlier
+// by what it was late so far, and what is left then, some microseconds, is spent turning: else
+// every gap between two arrivals that is shorter than the lateness would shrink to nothing, and
+// those of a Poisson process would not be exponential any more.
 func (a *alarm) wait(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}
+	begin := time.Now()
+	if asleep := d - a.late; asleep > 0 {
+		if err := a.sleep(ctx, asleep); err != nil {
+			return err
+		}
+		a.late += (min(time.Since(begin)-asleep, maxLate) - a.late) / 16
+	}
+	for time.Since(begin) < d {
+		runtime.Gosched() // who was given a request meanwhile shall send it
+	}
+	return nil
+}
+
+func (a *alarm) sleep(ctx context.Context, d time.Duration) error {
 	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(d))}
 	var set error
 	conn, err := a.file.SyscallConn()
