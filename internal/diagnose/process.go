@@ -70,12 +70,12 @@ func explainBlocked(w *wait, f facts) (where string, evidence []string, recommen
 	evidence = append(evidence, fmt.Sprintf("Blocking calls: %s with one, p95 %s, longest %s.", plural(d.Count, "request"), recording.Seconds(d.Quantile(.95)), recording.Seconds(d.Max)))
 	places := sleptFor(w, f.rec, false)
 	evidence = append(evidence, sleepFacts(places, f.rec)...)
-	evidence = append(evidence, loopFacts(f.rec)...)
 	if inThreads(places) {
 		w.kind = KindBlocked
 		return "threads that work for requests", evidence, fmt.Sprintf(
 			"%s sleeps in a thread, where it holds up its own request and one thread of the pool: shorten what it waits for, or await an asynchronous client instead; where requests queue for a thread, allow more of them.", places[0].name())
 	}
+	evidence = append(evidence, loopFacts(f.rec)...)
 	if i := slices.IndexFunc(places, func(p slept) bool { return p.Main }); i >= 0 {
 		return "the event loop's thread", evidence, sleepsOnLoop(places[i].name())
 	}
