@@ -86,6 +86,12 @@ func BenchmarkOffCPU(b *testing.B) {
 		b.Fatal(err)
 	}
 	o := &s.entry.offcpu
+	stats, err := keepRunTimes()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer stats.Close()
+	program := ran(o.objects.OffcpuComes)
 	sleeps, cpu := sleepsOf(o), cpuOf(b, pid)
 	switches := k.Cost().ByProbe["sched_switch"]
 	hooks, unwinding := o.cost()
@@ -93,6 +99,7 @@ func BenchmarkOffCPU(b *testing.B) {
 	n := sleepsOf(o) - sleeps
 	hooks2, unwinding2 := o.cost()
 	cpu = cpuOf(b, pid) - cpu
+	program = ran(o.objects.OffcpuComes) - program - (unwinding2 - unwinding)
 	switches2 := k.Cost().ByProbe["sched_switch"]
 	b.ReportMetric(float64(n)/2, "sleeps/s")
 	b.ReportMetric(1e6*median(without), "µs/round")
@@ -102,6 +109,7 @@ func BenchmarkOffCPU(b *testing.B) {
 	b.ReportMetric(100*median(same), "%A/A")
 	b.ReportMetric(100*(hooks2-hooks)/cpu, "%hooks")
 	b.ReportMetric(1e9*(hooks2-hooks)/float64(n), "ns/sleep")
+	b.ReportMetric(100*program/cpu, "%program") // by the kernel's run times, of all threads of the host
 	b.ReportMetric(100*(unwinding2-unwinding)/cpu, "%unwinding")
 	// What the agent takes with and without that profile: to follow requests it must see threads leave the CPU and come back.
 	b.ReportMetric(1e9*(switches2.Seconds-switches.Seconds)/float64(switches2.Count-switches.Count), "ns/switch")
