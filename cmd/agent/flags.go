@@ -25,7 +25,6 @@ func watchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "service", EnvVars: command.Env("service"), Usage: "`NAME` of the service in metrics and reports (default: found out)"},
 		&cli.StringFlag{Name: "overhead-budget", EnvVars: command.Env("overhead-budget"), Value: "2%", Usage: "`SHARE` of the target's CPU that watching may cost, 0.2 % of one CPU in any case; precision is lowered to stay inside, 0 switches that off"},
 		&cli.StringFlag{Name: "precision", EnvVars: command.Env("precision"), Value: kernel.Full.String(), Usage: "at most this `STEP`: full, linked (no pool waits and no CPU by request) or sockets (no links either)"},
-		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
 		&cli.StringFlag{Name: "memory-limit", EnvVars: command.Env("memory-limit"), Value: "2GB", Usage: "`SIZE` that the target's memory is held against, as 2GB or 512MiB; 0 for none"},
 		&cli.BoolFlag{Name: "raw", EnvVars: command.Env("raw"), Usage: "keep the interpreter's own frames in stacks, three quarters of them, which are folded otherwise"},
 		&cli.BoolFlag{Name: "line-numbers", EnvVars: command.Env("line-numbers"), Usage: "tell the lines of functions apart in stacks"},
@@ -37,6 +36,13 @@ func watchFlags() []cli.Flag {
 		&cli.StringFlag{Name: "neo4j-password", EnvVars: command.Env("neo4j-password"), Usage: "for the size of the graph, where Neo4j asks for one"},
 		&cli.StringFlag{Name: "qdrant-api-key", EnvVars: command.Env("qdrant-api-key"), Usage: "for Qdrant's own figures, where it asks for one"},
 	)
+}
+
+// cpuFlags are those of commands that show what runs on the CPU.
+func cpuFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntFlag{Name: "cpu-hz", EnvVars: command.Env("cpu-hz"), Value: 97, Usage: "CPU stack samples a second, 0 for none"},
+	}
 }
 
 // watchOptions reads them. The outputs, if any, are the caller's to keep and close, also after
@@ -53,6 +59,7 @@ func watchOptions(c *cli.Context, log *slog.Logger) (o watch.Options, outputs []
 		},
 	}
 	o.Census = c.Command.Name == "memory"
+	o.Memory = o.Census
 	if o.Selector, err = target.ParseSelector(c.String("target")); err != nil {
 		return o, nil, command.Wrong("--target: %w", err)
 	}

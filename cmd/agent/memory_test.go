@@ -20,7 +20,7 @@ func TestMemory(t *testing.T) {
 	needRoot(t)
 	target := startService(t)
 	dir := t.TempDir()
-	agent := begin(t, "memory", "--target", target.port, "--duration", "1h", "--out", dir, "--cpu-hz", "0", "--memory-limit", "512MiB")
+	agent := begin(t, "memory", "--target", target.port, "--duration", "1h", "--out", dir, "--memory-limit", "512MiB")
 	agent.until(t, "attached")
 	const n = 20
 	target.ask(t, "/hello", n)

@@ -25,7 +25,7 @@ func recordCommand() *cli.Command {
    flame graph (cpu.pb.gz and cpu.svg, off_cpu…, memory…) in a folder and a summary on the screen.
 
    sudo agent record --target :8000 --duration 60s --out results`,
-		Flags: append(watchFlags(), fileFlags(time.Minute)...),
+		Flags: append(append(watchFlags(), cpuFlags()...), fileFlags(time.Minute)...),
 		Action: func(c *cli.Context) error {
 			return watchIntoFiles(c, summary, writeFacts, "recording.json")
 		},

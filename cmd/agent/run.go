@@ -27,7 +27,7 @@ func runCommand() *cli.Command {
 
    sudo agent run --target :8000
    sudo agent run --target :8000 --listen 127.0.0.1:9470 --pyroscope http://pyroscope:4040`,
-		Flags: append(append(watchFlags(),
+		Flags: append(append(append(watchFlags(), cpuFlags()...),
 			&cli.StringFlag{Name: "listen", EnvVars: command.Env("listen"), Value: "127.0.0.1:9470", Usage: "`ADDRESS` of /metrics and the pages"},
 		), command.PyroscopeFlags("", "the flame graphs")...),
 		Action: runAction,

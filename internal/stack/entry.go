@@ -25,6 +25,8 @@ type trigger interface {
 
 // entry holds the triggers in front of the unwinder.
 type entry struct {
+	memoryOnly bool
+
 	known  known
 	clock  clock
 	offcpu offcpu
@@ -35,22 +37,34 @@ type entry struct {
 
 // Load is called by the unwinder with access to its maps; it implements tracer.Probe.
 func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContext) (link.Link, error) {
-	if err := e.clock.load(origins, unwinder); err != nil {
-		return nil, err
+	if !e.memoryOnly {
+		if err := e.clock.load(origins, unwinder); err != nil {
+			return nil, err
+		}
 	}
 	if e.known.why = e.known.load(unwinder); e.known.why != nil {
 		e.known.why = errors.Join(e.known.why, e.known.close())
 	}
 	// CPU stacks are there without the others.
+	e.loadSleeps(origins, unwinder)
+	e.faults.why = e.faults.load(origins, unwinder)
+	e.allocs.why = e.allocs.load(origins, unwinder)
+	return nil, nil
+}
+
+func (e *entry) loadSleeps(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContext) {
+	if e.memoryOnly {
+		e.offcpu.why, e.asleep.why = errMemoryOnly, errMemoryOnly
+		return
+	}
 	e.asleep.why = errInstead
 	if e.offcpu.why = e.offcpu.load(origins, unwinder); e.offcpu.why != nil {
 		e.offcpu.why = errors.Join(e.offcpu.why, e.offcpu.close())
 		e.asleep.why = e.asleep.load(origins, unwinder)
 	}
-	e.faults.why = e.faults.load(origins, unwinder)
-	e.allocs.why = e.allocs.load(origins, unwinder)
-	return nil, nil
 }
+
+var errMemoryOnly = errors.New("stacks are taken of memory alone")
 
 var errInstead = errors.New("sleeps are sampled by a clock")
 
@@ -63,6 +77,9 @@ func (e *entry) sleepsWhy() error {
 }
 
 func (e *entry) triggers() []trigger {
+	if e.memoryOnly {
+		return []trigger{&e.faults, &e.allocs}
+	}
 	return []trigger{&e.clock, &e.offcpu, &e.asleep, &e.faults, &e.allocs}
 }
 

@@ -35,6 +35,7 @@ var ErrStarted = errors.New("the sampler was started before; make a new one")
 // Options of a Sampler. The zero value samples at DefaultHz.
 type Options struct {
 	Hz           int  // samples a second and CPU at most, 0: DefaultHz; see SetHz
+	MemoryOnly   bool // take no stacks of the CPU and of sleeps
 	KeepPlumbing bool // keep the interpreter's own frames between the code it runs, see Fold
 	Lines        bool // tell the lines of a function apart; else it is one node of a graph
 	Logger       *slog.Logger
@@ -169,7 +170,7 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{clock: clock{periodNS: uint64(s.periods.now()), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps, untold: s.opts.sleepsUntold()}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
+	entry := &entry{memoryOnly: s.opts.MemoryOnly, clock: clock{periodNS: uint64(s.periods.now()), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps, untold: s.opts.sleepsUntold()}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}
@@ -185,10 +186,10 @@ func (s *Sampler) watch(entry *entry) error {
 	if entry.known.why != nil {
 		s.opts.Logger.Info("a stack costs the target twice as much as it could", "why", entry.known.why)
 	}
-	if entry.offcpu.why != nil {
+	if entry.offcpu.why != nil && !entry.memoryOnly {
 		s.opts.Logger.Warn("there are no off-CPU stacks", "error", entry.offcpu.why)
 	}
-	if err := entry.sleepsWhy(); err != nil {
+	if err := entry.sleepsWhy(); err != nil && !entry.memoryOnly {
 		s.opts.Logger.Warn("what an event loop sleeps in has no name", "error", err)
 	}
 	if entry.faults.why != nil {

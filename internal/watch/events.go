@@ -50,6 +50,8 @@ func (w *Watcher) release(drained bool) {
 	w.tracker.Pass(until - request.Hold)
 	if w.joiner != nil {
 		w.joiner.Advance(until)
+	}
+	if w.culprits != nil {
 		w.culprits.Advance(until)
 	}
 }

@@ -132,22 +132,23 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	if o := r.Overhead; r.EventLoop != nil && (o.PrecisionMode != kernel.Full.String() || o.PrecisionShare < 1) {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "endpoint of a block of the event loop; lag of a loop that never sleeps", Why: "the precision was below full for a part of the time: there a turn of the loop ends where it sleeps or reads what came after its begin, so turns are too long rather than too short"})
 	}
-	if w.stackWhy != "" && r.EventLoop != nil && len(r.EventLoop.Blocks) > 0 {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that blocks the event loop", Why: w.stackWhy})
+	timesWhy := w.timesWhy()
+	if timesWhy != "" && r.EventLoop != nil && len(r.EventLoop.Blocks) > 0 {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that blocks the event loop", Why: timesWhy})
 	}
 	if s := w.sampler.Load(); s != nil {
 		if objects := s.Nameless(); len(objects) > 0 {
 			r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "names of native functions in " + strings.Join(objects, ", "), Why: "these files have no symbols, and none were found beside them: frames are told as FILE+0xADDRESS; install their debug symbols"})
 		}
 	}
-	if s := w.sampler.Load(); s != nil && w.stackWhy == "" && s.SleepsWhy() != nil {
+	if s := w.sampler.Load(); s != nil && timesWhy == "" && s.SleepsWhy() != nil {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "function that sleeps on the event loop", Why: s.SleepsWhy().Error()})
 	}
-	if s := w.sampler.Load(); s != nil && w.stackWhy == "" && s.OffCPUWhy() != nil {
+	if s := w.sampler.Load(); s != nil && timesWhy == "" && s.OffCPUWhy() != nil {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: s.OffCPUWhy().Error() + ": only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"})
 	}
-	if w.stackWhy != "" {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: w.stackWhy}, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: w.stackWhy})
+	if timesWhy != "" {
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: timesWhy}, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: timesWhy})
 	}
 	return r
 }

@@ -17,25 +17,41 @@ func durationOf(ns int64) time.Duration { return time.Duration(ns) }
 
 // startStacks prepares the sampler; loading it takes seconds and goes on beside the rest.
 func (w *Watcher) startStacks() {
-	if w.opts.CPUHz == 0 {
+	if w.opts.CPUHz == 0 && !w.opts.Memory {
 		w.stackWhy = "switched off"
 		return
 	}
 	sampler := w.newSampler()
 	w.stackWhy = "the stack sampler is still loading"
 	w.tallies = map[stack.Kind]*stack.Tally{
-		stack.CPU:    stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall),
-		stack.OffCPU: stack.NewTally(stack.OffCPU, 0, w.begin.wall),
 		stack.Alloc:  stack.NewTally(stack.Alloc, 0, w.begin.wall),
 		stack.Malloc: stack.NewTally(stack.Malloc, 0, w.begin.wall),
 	}
 	w.idle = map[string]stack.Sleeps{}
 	w.joiner = stack.NewJoiner(labeler{w}, stack.DefaultHold, w.joined)
+	if w.memoryOnly() {
+		return
+	}
+	w.tallies[stack.CPU] = stack.NewTally(stack.CPU, sampler.Period(), w.begin.wall)
+	w.tallies[stack.OffCPU] = stack.NewTally(stack.OffCPU, 0, w.begin.wall)
 	w.culprits = stack.NewCulprits(stack.DefaultHold)
 }
 
+// memoryOnly says that no stacks are taken but those of memory.
+func (w *Watcher) memoryOnly() bool { return w.opts.CPUHz == 0 && w.opts.Memory }
+
+// timesWhy is why there are no stacks of the CPU and of sleeps, "" where there are. Called under mu.
+func (w *Watcher) timesWhy() string {
+	if w.memoryOnly() {
+		return ofMemoryOnly
+	}
+	return w.stackWhy
+}
+
+const ofMemoryOnly = "stacks are taken of memory alone"
+
 func (w *Watcher) newSampler() *stack.Sampler {
-	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps(), Switches: w.kernel.Switches()})
+	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, MemoryOnly: w.memoryOnly(), KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps(), Switches: w.kernel.Switches()})
 	s.SetPIDs(w.pids())
 	w.sampler.Store(s)
 	return s
@@ -111,14 +127,14 @@ func (w *Watcher) runStacks(ctx context.Context, tried func()) {
 	if err != nil {
 		w.stackWhy = err.Error()
 		if !errors.Is(err, errNotLoaded) {
-			w.log.Warn("no CPU stacks", "error", err)
+			w.log.Warn("no stacks", "error", err)
 		}
 	}
 	w.mu.Unlock()
 	if err != nil {
 		return
 	}
-	w.log.Info("CPU stacks are sampled", "hz", w.opts.CPUHz)
+	w.log.Info("stacks are sampled", "hz", w.opts.CPUHz)
 	for {
 		select {
 		case <-ctx.Done():
@@ -131,7 +147,9 @@ func (w *Watcher) runStacks(ctx context.Context, tried func()) {
 			if w.tallies[s.Kind] != nil && s.Value > 0 {
 				w.joiner.Add(s)
 			}
-			w.culprits.Sample(s)
+			if w.culprits != nil {
+				w.culprits.Sample(s)
+			}
 			w.mu.Unlock()
 		}
 	}
@@ -171,6 +189,8 @@ func (w *Watcher) whyNot(kind stack.Kind) string {
 	switch {
 	case w.stackWhy != "":
 		return w.stackWhy
+	case w.tallies[kind] == nil && w.memoryOnly():
+		return ofMemoryOnly
 	case w.tallies[kind] == nil:
 		return "not sampled yet"
 	case kind == stack.Alloc:

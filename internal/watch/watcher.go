@@ -32,7 +32,8 @@ type Options struct {
 	Precision   kernel.Precision // at most
 	Budget      float64          // of the target's CPU that the hooks may cost, 0.02 for 2 %
 	OpenAPI     bool             // ask the target for its route templates
-	CPUHz       int              // CPU samples a second, 0: none
+	CPUHz       int              // CPU samples a second, 0: no stacks of the CPU and of sleeps
+	Memory      bool             // take stacks of memory also where CPUHz is 0
 	Census      bool             // count what Python's containers hold, near the begin and at the end
 	MemoryLimit uint64           // what the target's memory is held against, in bytes; 0: none
 	Raw         bool             // keep the interpreter's own frames in stacks
@@ -266,6 +267,8 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.tracker.Pass(t)
 	if w.joiner != nil {
 		w.joiner.Flush()
+	}
+	if w.culprits != nil {
 		w.culprits.Flush()
 	}
 	w.ended()
