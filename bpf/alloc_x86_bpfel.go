@@ -20,8 +20,9 @@ const (
 	AllocAllocCountALLOC_NOT_ENTERED AllocAllocCount = 1
 	AllocAllocCountALLOC_CALLS       AllocAllocCount = 2
 	AllocAllocCountALLOC_BYTES       AllocAllocCount = 3
-	AllocAllocCountALLOC_DEFERRED    AllocAllocCount = 4
-	AllocAllocCountALLOC_COUNTS      AllocAllocCount = 5
+	AllocAllocCountALLOC_NOT_TAKEN   AllocAllocCount = 4
+	AllocAllocCountALLOC_NOT_TOLD    AllocAllocCount = 5
+	AllocAllocCountALLOC_COUNTS      AllocAllocCount = 6
 )
 
 type AllocObject struct {
@@ -31,13 +32,16 @@ type AllocObject struct {
 	Unused uint32
 }
 
-type AllocPending struct {
-	_         structs.HostLayout
-	Bytes     uint64
-	Threshold uint64
-	Step      uint64
-	Second    uint64
-	Stacks    uint64
+type AllocRun struct {
+	_     structs.HostLayout
+	Bytes struct {
+		_     structs.HostLayout
+		Time  uint64
+		Bytes uint64
+		Pid   uint32
+		Tid   uint32
+	}
+	Context uint64
 }
 
 type AllocRuns struct {
@@ -94,25 +98,51 @@ const (
 	AllocWhereFlagWHERE_NO_REGISTER AllocWhereFlag = 255
 )
 
+type AllocWindow struct {
+	_      structs.HostLayout
+	Begin  uint64
+	Length uint64
+	Price  uint64
+	Paid   uint64
+	End    uint64
+	Stacks struct {
+		_         structs.HostLayout
+		Bytes     uint64
+		Threshold uint64
+		Step      uint64
+		Second    uint64
+		Stacks    uint64
+	}
+}
+
+type AllocWindowLimit uint32
+
+const (
+	AllocWindowLimitOWN_LEAST AllocWindowLimit = 16
+)
+
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	AllocMapAllocCounts   = "alloc_counts"
-	AllocMapAllocPending  = "alloc_pending"
-	AllocMapAllocTaken    = "alloc_taken"
-	AllocMapAllocUnwinder = "alloc_unwinder"
-	AllocMapCandidates    = "candidates"
-	AllocMapChildren      = "children"
-	AllocMapCosts         = "costs"
-	AllocMapCounters      = "counters"
-	AllocMapEvents        = "events"
-	AllocMapTargets       = "targets"
-	AllocMapTasks         = "tasks"
-	AllocMapThreads       = "threads"
-	AllocProgSampleAlloc  = "sample_alloc"
-	AllocVarTakenType     = "taken_type"
-	AllocVarWhereFlagType = "where_flag_type"
+	AllocMapAllocCounts     = "alloc_counts"
+	AllocMapAllocRunning    = "alloc_running"
+	AllocMapAllocRuns       = "alloc_runs"
+	AllocMapAllocTaken      = "alloc_taken"
+	AllocMapAllocUnwinder   = "alloc_unwinder"
+	AllocMapAllocWindows    = "alloc_windows"
+	AllocMapCandidates      = "candidates"
+	AllocMapChildren        = "children"
+	AllocMapCosts           = "costs"
+	AllocMapCounters        = "counters"
+	AllocMapEvents          = "events"
+	AllocMapTargets         = "targets"
+	AllocMapTasks           = "tasks"
+	AllocMapThreads         = "threads"
+	AllocProgSampleAlloc    = "sample_alloc"
+	AllocVarTakenType       = "taken_type"
+	AllocVarWhereFlagType   = "where_flag_type"
+	AllocVarWindowLimitType = "window_limit_type"
 )
 
 // LoadAlloc returns the embedded CollectionSpec for Alloc.
@@ -165,9 +195,11 @@ type AllocProgramSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type AllocMapSpecs struct {
 	AllocCounts   *ebpf.MapSpec `ebpf:"alloc_counts"`
-	AllocPending  *ebpf.MapSpec `ebpf:"alloc_pending"`
+	AllocRunning  *ebpf.MapSpec `ebpf:"alloc_running"`
+	AllocRuns     *ebpf.MapSpec `ebpf:"alloc_runs"`
 	AllocTaken    *ebpf.MapSpec `ebpf:"alloc_taken"`
 	AllocUnwinder *ebpf.MapSpec `ebpf:"alloc_unwinder"`
+	AllocWindows  *ebpf.MapSpec `ebpf:"alloc_windows"`
 	Candidates    *ebpf.MapSpec `ebpf:"candidates"`
 	Children      *ebpf.MapSpec `ebpf:"children"`
 	Costs         *ebpf.MapSpec `ebpf:"costs"`
@@ -182,8 +214,9 @@ type AllocMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type AllocVariableSpecs struct {
-	TakenType     *ebpf.VariableSpec `ebpf:"taken_type"`
-	WhereFlagType *ebpf.VariableSpec `ebpf:"where_flag_type"`
+	TakenType       *ebpf.VariableSpec `ebpf:"taken_type"`
+	WhereFlagType   *ebpf.VariableSpec `ebpf:"where_flag_type"`
+	WindowLimitType *ebpf.VariableSpec `ebpf:"window_limit_type"`
 }
 
 // AllocObjects contains all objects after they have been loaded into the kernel.
@@ -207,9 +240,11 @@ func (o *AllocObjects) Close() error {
 // It can be passed to LoadAllocObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AllocMaps struct {
 	AllocCounts   *ebpf.Map `ebpf:"alloc_counts"`
-	AllocPending  *ebpf.Map `ebpf:"alloc_pending"`
+	AllocRunning  *ebpf.Map `ebpf:"alloc_running"`
+	AllocRuns     *ebpf.Map `ebpf:"alloc_runs"`
 	AllocTaken    *ebpf.Map `ebpf:"alloc_taken"`
 	AllocUnwinder *ebpf.Map `ebpf:"alloc_unwinder"`
+	AllocWindows  *ebpf.Map `ebpf:"alloc_windows"`
 	Candidates    *ebpf.Map `ebpf:"candidates"`
 	Children      *ebpf.Map `ebpf:"children"`
 	Costs         *ebpf.Map `ebpf:"costs"`
@@ -223,9 +258,11 @@ type AllocMaps struct {
 func (m *AllocMaps) Close() error {
 	return _AllocClose(
 		m.AllocCounts,
-		m.AllocPending,
+		m.AllocRunning,
+		m.AllocRuns,
 		m.AllocTaken,
 		m.AllocUnwinder,
+		m.AllocWindows,
 		m.Candidates,
 		m.Children,
 		m.Costs,
@@ -241,8 +278,9 @@ func (m *AllocMaps) Close() error {
 //
 // It can be passed to LoadAllocObjects or ebpf.CollectionSpec.LoadAndAssign.
 type AllocVariables struct {
-	TakenType     *ebpf.Variable `ebpf:"taken_type"`
-	WhereFlagType *ebpf.Variable `ebpf:"where_flag_type"`
+	TakenType       *ebpf.Variable `ebpf:"taken_type"`
+	WhereFlagType   *ebpf.Variable `ebpf:"where_flag_type"`
+	WindowLimitType *ebpf.Variable `ebpf:"window_limit_type"`
 }
 
 // AllocPrograms contains all programs after they have been loaded into the kernel.

@@ -82,4 +82,27 @@ static __always_inline bool due(struct pending *p, u64 bytes, u64 now, u64 step_
 	return true;
 }
 
+/*
+ * Says of how many bytes a stack is taken, 0: of none. Without anything pending: bytes have a stack with the probability
+ * bytes ÷ step, and the stack then stands for a step, or for the bytes if these are more. So what a stack stands for does not
+ * depend on what others asked for before it, and is right on average for each of them.
+ */
+static __always_inline u64 drawn(struct pending *p, u64 bytes, u64 now, u64 step_min, u64 stacks_max)
+{
+	u64 second = now / SECOND, weight;
+
+	if (!p->step)
+		p->step = step_min;
+	if (p->second != second)
+		begin(p, second, step_min);
+	if ((p->step >> 10) * (u64)bpf_get_prandom_u32() >> 22 >= bytes)
+		return 0;
+	weight = bytes > p->step ? bytes : p->step;
+	if (++p->stacks > stacks_max && p->step < STEP_MAX) {
+		p->step *= 2;
+		p->stacks = stacks_max / 2;
+	}
+	return weight;
+}
+
 #endif

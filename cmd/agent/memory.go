@@ -121,10 +121,10 @@ func allocationsSummary(out io.Writer, a *recording.Allocations) {
 	fmt.Fprintf(out, "\nallocations: %s asked for in %d calls, watched for %.2f s of %.2f s, which cost %s of the target's CPU time\n",
 		recording.Bytes(float64(a.Bytes)), a.Calls, a.WatchedSeconds, a.Seconds, recording.Share(a.TargetRatio))
 	for _, e := range a.Endpoints {
-		fmt.Fprintf(out, "%10s/s  %s\n", recording.Bytes(float64(e.Bytes)/a.WatchedSeconds), e.Endpoint)
+		fmt.Fprintf(out, "%10s  %6s  %s\n", recording.Bytes(float64(e.Bytes)), recording.Share(float64(e.Bytes)/max(1, float64(a.Bytes))), e.Endpoint)
 	}
 	for _, h := range a.Hotspots[:min(10, len(a.Hotspots))] {
-		fmt.Fprintf(out, "%10s  %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)
+		fmt.Fprintf(out, "%10s  there: %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)
 	}
 	for _, n := range a.NotSeen {
 		fmt.Fprintf(out, "not seen: %s\n", n)

@@ -13,18 +13,27 @@ type Memory struct {
 }
 
 // Allocations are what allocators were asked for while their calls were watched: bytes as asked, whether freed since
-// or not. Nothing is scaled up: they are those of WatchedSeconds.
+// or not. Nothing is scaled up: they are those of WatchedSeconds. Bytes by endpoint are summed up, hot spots are drawn by chance.
 type Allocations struct {
 	Seconds        float64              `json:"seconds"`         // from the first call watched to the last
 	WatchedSeconds float64              `json:"watched_seconds"` // of them, those in which calls were watched
 	Calls          uint64               `json:"calls"`
 	Bytes          uint64               `json:"bytes"`
 	TargetRatio    float64              `json:"target_ratio"`       // what it cost, as a share of the target's own CPU time
-	PredictedRatio float64              `json:"predicted_ratio"`    // what watching all the time would have cost, as a first tenth of a second said
+	PredictedRatio float64              `json:"predicted_ratio"`    // what watching all the time would have cost, as a first trial said
 	CallPrice      float64              `json:"seconds_per_call"`   // of the target's CPU
+	Windows        []AllocationWindow   `json:"windows"`            // that make up watched_seconds, by process, in order
 	Endpoints      []EndpointAllocation `json:"endpoints"`          // the most first
 	Hotspots       []Hotspot            `json:"hotspots"`           // the most first
 	NotSeen        []string             `json:"not_seen,omitempty"` // calls that could not be watched
+}
+
+// AllocationWindow is a stretch in which the calls of one process were watched, in seconds on CLOCK_MONOTONIC. It ends when the
+// process has had a fixed time of its own, what its traps took not counted.
+type AllocationWindow struct {
+	PID     int     `json:"pid"`
+	Begin   float64 `json:"begin"`
+	Seconds float64 `json:"seconds"`
 }
 
 // EndpointAllocation is what code of one endpoint asked for.

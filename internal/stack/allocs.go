@@ -8,6 +8,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
 	"go.opentelemetry.io/ebpf-profiler/reporter/samples"
 	"go.opentelemetry.io/ebpf-profiler/tracer"
 	"golang.org/x/sync/errgroup"
@@ -33,6 +34,7 @@ type allocs struct {
 	objects bpf.AllocObjects
 	chain   chain
 	taken   *takings
+	told    *ringbuf.Reader               // of runs
 	at      map[uint32][]target.Allocator // by process
 	links   []link.Link
 }
@@ -71,6 +73,9 @@ func (a *allocs) prepare() error {
 	if a.taken, err = newTakings(Malloc, a.objects.AllocTaken); err != nil {
 		return err
 	}
+	if a.told, err = ringbuf.NewReader(a.objects.AllocRuns); err != nil {
+		return fmt.Errorf("read the runs of allocations: %w", err)
+	}
 	return a.objects.AllocUnwinder.Put(uint32(0), a.chain.entry)
 }
 
@@ -84,7 +89,7 @@ func (a *allocs) aim(pids []int) (notes []string, err error) {
 			errs = append(errs, err)
 			continue
 		}
-		if err := a.objects.AllocPending.Put(uint32(pid), make([]bpf.AllocPending, ebpf.MustPossibleCPU())); err != nil {
+		if err := a.objects.AllocWindows.Put(uint32(pid), bpf.AllocWindow{}); err != nil {
 			return nil, fmt.Errorf("watch the allocators of process %d: %w", pid, err)
 		}
 		a.at[uint32(pid)] = found.List
@@ -103,8 +108,11 @@ func (a *allocs) aim(pids []int) (notes []string, err error) {
 	return notes, nil
 }
 
-// attach puts the probes in place.
+// attach puts the probes in place, unless they are.
 func (a *allocs) attach() error {
+	if len(a.links) > 0 {
+		return nil
+	}
 	for pid, list := range a.at {
 		byPath := map[string][]target.Allocator{}
 		for _, x := range list {
@@ -212,6 +220,10 @@ func (a *allocs) close() error {
 	if a.taken != nil {
 		errs = append(errs, a.taken.close())
 		a.taken = nil
+	}
+	if a.told != nil {
+		errs = append(errs, a.told.Close())
+		a.told = nil
 	}
 	errs = append(errs, a.chain.close())
 	if a.loaded {

@@ -27,6 +27,7 @@ type Profile struct {
 	frames []Frame          // numbered by index
 	number map[Frame]uint32 // the way back
 	counts map[stackKey]*count
+	sums   map[string]int64 // by endpoint, where they are known better than by stacks; nil: nowhere
 }
 
 // stackKey is an endpoint and the numbers of the frames, four bytes each.
@@ -139,6 +140,42 @@ func (p *Profile) ByEndpoint() map[string]int64 {
 	return sums
 }
 
+// NoStack is the only frame of an endpoint whose sum is known and of which no stack was taken.
+const NoStack = "[no stack taken]"
+
+// know adds to the sum of an endpoint, which fit then holds its stacks to.
+func (p *Profile) know(endpoint string, value int64) {
+	if p.sums == nil {
+		p.sums = map[string]int64{}
+	}
+	p.sums[endpoint] += value
+}
+
+// fit scales the stacks of each endpoint so that they add up to its sum: they say how it is divided. Without sums it
+// leaves them as they are.
+func (p *Profile) fit() {
+	if p.sums == nil {
+		return
+	}
+	drawn := p.ByEndpoint()
+	left := maps.Clone(p.sums) // of the sum, and drawn of the stacks still to come: so that rounding loses nothing
+	for _, key := range p.sorted() {
+		c, rest := p.counts[key], drawn[key.endpoint]
+		drawn[key.endpoint] -= c.value
+		if rest > 0 {
+			c.value = int64(float64(left[key.endpoint]) * float64(c.value) / float64(rest))
+		}
+		if left[key.endpoint] -= c.value; c.value == 0 {
+			delete(p.counts, key)
+		}
+	}
+	for endpoint, value := range left {
+		if value > 0 {
+			p.Add(endpoint, Sample{Value: value, Frames: []Frame{{Function: NoStack}}})
+		}
+	}
+}
+
 // Folded counts the samples whose stack found no more room, see MaxStacks.
 func (p *Profile) Folded() uint64 { return p.folded }
 
@@ -147,6 +184,7 @@ func (p *Profile) clone() *Profile {
 	c := *p
 	c.frames = slices.Clone(p.frames)
 	c.number = maps.Clone(p.number)
+	c.sums = maps.Clone(p.sums)
 	c.counts = make(map[stackKey]*count, len(p.counts))
 	for key, n := range p.counts {
 		n := *n

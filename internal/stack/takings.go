@@ -36,19 +36,24 @@ func newTakings(kind Kind, ring *ebpf.Map) (*takings, error) {
 
 // read takes what the kernel wrote. The record of a stack is there before its unwinding begins.
 func (t *takings) read() error {
-	for t.ring.AvailableBytes() > 0 {
-		t.ring.SetDeadline(time.Now())
-		switch err := t.ring.ReadInto(&t.record); {
+	return readTaken(t.ring, &t.record, func(x bpf.FaultTaken) { t.begun[x.Tid] = append(t.begun[x.Tid], x) })
+}
+
+// readTaken hands what is in a ring to each.
+func readTaken(ring *ringbuf.Reader, record *ringbuf.Record, each func(bpf.FaultTaken)) error {
+	for ring.AvailableBytes() > 0 {
+		ring.SetDeadline(time.Now())
+		switch err := ring.ReadInto(record); {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			continue
 		case err != nil:
 			return err
 		}
 		var x bpf.FaultTaken
-		if _, err := binary.Decode(t.record.RawSample, binary.NativeEndian, &x); err != nil {
+		if _, err := binary.Decode(record.RawSample, binary.NativeEndian, &x); err != nil {
 			return fmt.Errorf("the bytes of a stack: %w", err)
 		}
-		t.begun[x.Tid] = append(t.begun[x.Tid], x)
+		each(x)
 	}
 	return nil
 }

@@ -26,12 +26,21 @@ func (t *Tally) Add(endpoint string, s Sample) {
 	t.since.Add(endpoint, s)
 }
 
+// Know adds to the sum of an endpoint in both. Once it was called, the stacks only say how sums are divided.
+func (t *Tally) Know(endpoint string, value int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.total.know(endpoint, value)
+	t.since.know(endpoint, value)
+}
+
 // Total is a copy of all since the start.
 func (t *Tally) Total(now time.Time) *Profile {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := t.total.clone()
 	p.End = now
+	p.fit()
 	return p
 }
 
@@ -41,6 +50,7 @@ func (t *Tally) Take(now time.Time) *Profile {
 	defer t.mu.Unlock()
 	p := t.since
 	p.End = now
+	p.fit()
 	t.since = NewProfile(p.Kind, p.Period, now)
 	return p
 }

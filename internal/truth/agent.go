@@ -18,18 +18,25 @@ const agentEnv = "RAGSCOPE_TRUTH_AGENT"
 
 // AgentSettings are how the agent of a run is started.
 type AgentSettings struct {
-	Target    string           `json:"target"`     // as --target
-	Budget    float64          `json:"budget"`     // as --overhead-budget; 0: precision stays as set
-	CPUHz     int              `json:"cpu_hz"`     // as --cpu-hz; 0: no stacks
-	Precision kernel.Precision `json:"precision"`  // to start with
-	Requests  string           `json:"requests"`   // as --requests; "": none
-	Events    string           `json:"events"`     // where all that the agent is told is kept; "": nowhere
-	Recording string           `json:"recording"`  // where the recording goes at the end
-	NoMetrics bool             `json:"no_metrics"` // without what /metrics shows
-	Census    bool             `json:"census"`     // as agent memory does
-	Raw       bool             `json:"raw"`        // as --raw
-	Names     bool             `json:"names"`      // say which frames have a name
+	Target    string           `json:"target"`    // as --target
+	Budget    float64          `json:"budget"`    // as --overhead-budget; 0: precision stays as set
+	CPUHz     int              `json:"cpu_hz"`    // as --cpu-hz; 0: no stacks
+	Memory    bool             `json:"memory"`    // stacks of memory, also without those of the CPU
+	Precision kernel.Precision `json:"precision"` // to start with
+
+	Allocations time.Duration `json:"allocations"` // as --allocations; 0: calls of allocators are not watched
+
+	Requests  string `json:"requests"`   // as --requests; "": none
+	Events    string `json:"events"`     // where all that the agent is told is kept; "": nowhere
+	Recording string `json:"recording"`  // where the recording goes at the end
+	NoMetrics bool   `json:"no_metrics"` // without what /metrics shows
+	Census    bool   `json:"census"`     // as agent memory does
+	Raw       bool   `json:"raw"`        // as --raw
+	Names     bool   `json:"names"`      // say which frames have a name
 }
+
+// stacks says whether any are taken.
+func (s *AgentSettings) stacks() bool { return s.CPUHz > 0 || s.Memory }
 
 // command and reply are the lines on the agent's stdin and stdout.
 type command struct {
@@ -91,7 +98,7 @@ func (s *Stand) StartAgent(set AgentSettings) (*Agent, error) {
 		return nil, err
 	}
 	a.Startup = time.Since(begin)
-	if set.CPUHz > 0 {
+	if set.stacks() {
 		if _, err := a.reply(); err != nil { // when the stacks are sampled
 			a.Stop()
 			return nil, err

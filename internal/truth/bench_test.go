@@ -22,7 +22,7 @@ import (
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,profiles,sleeps,names,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,profiles,sleeps,names,allocations,rag; empty: all")
 	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
@@ -68,6 +68,7 @@ func TestBench(t *testing.T) {
 	b.part("profiles", b.profiles)
 	b.part("sleeps", b.sleeps)
 	b.part("names", b.names)
+	b.part("allocations", b.allocations)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {

@@ -28,6 +28,8 @@ type Results struct {
 	StackCosts []*StackCost     `json:"stack_costs,omitempty"`
 	Names      []*NameFindings  `json:"names,omitempty"`
 
+	Allocations []*AllocationFindings `json:"allocations,omitempty"`
+
 	Missing map[string]string `json:"not_measured"` // what, why
 }
 

@@ -59,8 +59,8 @@ func serve(config string, out *json.Encoder) error {
 	if err := out.Encode(status(w, attach)); err != nil {
 		return err
 	}
-	if set.CPUHz > 0 {
-		if err := awaitStacks(w); err != nil {
+	if set.stacks() {
+		if err := awaitStacks(w, set.CPUHz > 0); err != nil {
 			return err
 		}
 		if err := out.Encode(status(w, 0)); err != nil {
@@ -90,7 +90,10 @@ func serve(config string, out *json.Encoder) error {
 
 // options are those of the agent; flush writes the rest of what it is told. Files end with the process.
 func options(set *AgentSettings) (opts watch.Options, flush func() error, err error) {
-	opts = watch.Options{Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Census: set.Census, Raw: set.Raw, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	opts = watch.Options{
+		Budget: set.Budget, OpenAPI: true, CPUHz: set.CPUHz, Memory: set.Memory, Allocations: set.Allocations, Census: set.Census,
+		Raw: set.Raw, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
 	flush = func() error { return nil }
 	if opts.Selector, err = target.ParseSelector(set.Target); err != nil {
 		return opts, flush, err
@@ -159,13 +162,17 @@ func status(w *watch.Watcher, attach float64) Status {
 	return s
 }
 
-// awaitStacks waits until CPU stacks are sampled.
-func awaitStacks(w *watch.Watcher) error {
+// awaitStacks waits until stacks are sampled, those of the CPU or of memory.
+func awaitStacks(w *watch.Watcher, cpu bool) error {
 	var why string
+	what := "allocations by endpoint"
+	if cpu {
+		what = "CPU flame graph"
+	}
 	for range 300 {
 		why = ""
 		for _, n := range w.Recording().NotMeasured {
-			if n.What == "CPU flame graph" {
+			if n.What == what {
 				why = n.Why
 			}
 		}
@@ -174,5 +181,5 @@ func awaitStacks(w *watch.Watcher) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return fmt.Errorf("no CPU stacks: %s", why)
+	return fmt.Errorf("no stacks: %s", why)
 }

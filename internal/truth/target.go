@@ -30,7 +30,7 @@ type Settings struct {
 // String is how it is named in results.
 func (s Settings) String() string {
 	s = s.defaults()
-	return fmt.Sprintf("%s, %s, %s, %d worker(s), pool %d", map[string]string{"app": "FastAPI", "bare": "raw ASGI", "stages": "raw ASGI", "memory": "FastAPI", "profiles": "FastAPI", "names": "FastAPI", "sleeps": "raw ASGI"}[s.App], s.Loop, s.HTTP, s.Workers, s.Pool)
+	return fmt.Sprintf("%s, %s, %s, %d worker(s), pool %d", map[string]string{"app": "FastAPI", "bare": "raw ASGI", "stages": "raw ASGI", "memory": "FastAPI", "profiles": "FastAPI", "names": "FastAPI", "sleeps": "raw ASGI", "allocate": "raw ASGI"}[s.App], s.Loop, s.HTTP, s.Workers, s.Pool)
 }
 
 func (s Settings) defaults() Settings {

@@ -23,7 +23,7 @@ func (w *Watcher) watchAllocations(ctx context.Context) {
 		return
 	}
 	found, err := w.sampler.Load().Allocations(ctx, stack.AllocOptions{
-		For: w.opts.Allocations, TrapPrice: w.kernel.Cost().TrapPrice, Before: w.forecast,
+		For: w.opts.Allocations, TrapPrice: w.kernel.Cost().TrapPrice, Before: w.forecast, Runs: w.holdRuns,
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,9 +38,47 @@ func (w *Watcher) watchAllocations(ctx context.Context) {
 		Seconds: found.Elapsed.Seconds(), WatchedSeconds: found.Watched.Seconds(),
 		Calls: found.Calls, Bytes: found.Bytes, CallPrice: found.Price, PredictedRatio: found.Share, NotSeen: found.Notes,
 	}
+	for _, x := range found.Windows {
+		w.allocs.Windows = append(w.allocs.Windows, recording.AllocationWindow{PID: int(x.PID), Begin: float64(x.Begin) / 1e9, Seconds: float64(x.End-x.Begin) / 1e9})
+	}
+	if found.Untold > 0 {
+		w.allocs.NotSeen = append(w.allocs.NotSeen, fmt.Sprintf("whose %s were: more threads asked at a time than are followed, or more often than is read", recording.Bytes(float64(found.Untold))))
+	}
 	if found.Of > 0 {
 		w.allocs.TargetRatio = found.Cost / found.Of
 	}
+}
+
+// maxRuns are 8 s of 30 threads that do nothing but ask for memory.
+const maxRuns = 1 << 18
+
+// holdRuns holds runs until their endpoints are known.
+func (w *Watcher) holdRuns(runs []stack.AllocRun) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.runs = append(w.runs, runs...)
+	if more := len(w.runs) - maxRuns; more > 0 {
+		w.early += w.attribute(w.runs[:more])
+		w.runs = slices.Delete(w.runs, 0, more)
+	}
+}
+
+// attributeUntil gives the runs before a time (CLOCK_MONOTONIC, ns) to their endpoints. Called under mu.
+func (w *Watcher) attributeUntil(t int64) {
+	n := 0
+	for n < len(w.runs) && w.runs[n].Time < t {
+		n++
+	}
+	w.attribute(w.runs[:n])
+	w.runs = slices.Delete(w.runs, 0, n)
+}
+
+func (w *Watcher) attribute(runs []stack.AllocRun) (n uint64) {
+	for _, r := range runs {
+		endpoint := cmp.Or(w.tracker.EndpointAt(r.PID, r.TID, r.Time), stack.OutsideRequests)
+		w.tallies[stack.Malloc].Know(endpoint, r.Bytes)
+	}
+	return uint64(len(runs))
 }
 
 // until waits for something that happens within seconds, or for ctx to end.
@@ -64,8 +102,8 @@ func (w *Watcher) forecast(f stack.AllocForecast) {
 	if f.Share == 0 {
 		text += "what that is of the target's CPU could not be measured"
 	} else {
-		text += fmt.Sprintf("watching all of them would add %s to its CPU time, so they are watched for %s of the time (at most %s)",
-			recording.Share(f.Share), recording.Share(f.Watched), recording.Share(stack.DefaultAllocShare))
+		text += fmt.Sprintf("watching all of them would add %s to its CPU time, so they are watched for %s of its own time, which costs about %s",
+			recording.Share(f.Share), recording.Share(f.Watched), recording.Share(min(f.Share, stack.DefaultAllocShare)))
 	}
 	w.opts.Forecast(text)
 }

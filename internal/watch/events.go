@@ -50,6 +50,7 @@ func (w *Watcher) release(drained bool) {
 	w.tracker.Pass(until - request.Hold)
 	if w.joiner != nil {
 		w.joiner.Advance(until)
+		w.attributeUntil(until - int64(stack.DefaultHold))
 	}
 	if w.culprits != nil {
 		w.culprits.Advance(until)

@@ -332,7 +332,7 @@ func (w *Watcher) losses() []recording.Loss {
 		recording.Loss{Source: "heart", Reason: "event came too late to be put in order", Count: w.sequence.Late},
 		recording.Loss{Source: "heart", Reason: "call that belongs to no request", Count: w.tracker.Orphans()})
 	if w.joiner != nil {
-		out = append(out, recording.Loss{Source: "stacks", Reason: "labelled before its endpoint could be known", Count: w.joiner.Early()})
+		out = append(out, recording.Loss{Source: "stacks", Reason: "labelled before its endpoint could be known", Count: w.joiner.Early() + w.early})
 	}
 	w.mu.Unlock()
 	if w.sampling() {

@@ -68,6 +68,10 @@ func (w *Watcher) joined(endpoint string, s stack.Sample) {
 		w.allocated(endpoint, s)
 	case stack.OffCPU:
 		w.slept(endpoint, s)
+	case stack.Malloc:
+		if w.pythons[s.PID] == nil { // its bytes are in no run
+			w.tallies[s.Kind].Know(endpoint, s.Value)
+		}
 	}
 }
 

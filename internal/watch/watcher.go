@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -100,6 +101,8 @@ type Watcher struct {
 	looked     int64                  // when the target was last seen there, CLOCK_MONOTONIC in ns
 	allocs     *recording.Allocations // what calls of allocators were watched; nil: none; guarded by mu
 	allocsWhy  string                 // why none were
+	runs       []stack.AllocRun       // whose endpoints are not known yet
+	early      uint64                 // of them, those whose endpoints were asked for too early
 	allocating atomic.Bool            // calls of allocators are watched now
 }
 
@@ -267,6 +270,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	w.tracker.Pass(t)
 	if w.joiner != nil {
 		w.joiner.Flush()
+		w.attributeUntil(math.MaxInt64)
 	}
 	if w.culprits != nil {
 		w.culprits.Flush()
