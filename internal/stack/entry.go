@@ -106,8 +106,8 @@ func (e *entry) counts() (entered, failed uint64) {
 // priced are the triggers whose cost is the number of their samples times the price of one.
 func (e *entry) priced() (entered uint64, ran float64) {
 	for _, t := range e.triggers() {
-		if t == trigger(&e.offcpu) {
-			continue // it measures itself
+		if t == trigger(&e.offcpu) || t == trigger(&e.allocs) {
+			continue // they measure themselves
 		}
 		n, _ := t.counts()
 		entered, ran = entered+n, ran+t.ran()

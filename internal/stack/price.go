@@ -5,6 +5,8 @@ import (
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/ragscope/ragscope/bpf"
 )
 
 // price is what a sample costs the thread that it is taken of. The kernel keeps run times only while
@@ -78,4 +80,16 @@ func (s *Sampler) RunSeconds() float64 {
 	ticks, ran := s.entry.priced()
 	s.price.see(ticks, ran, keepRunTimes)
 	return s.price.total(ticks) + s.entry.offcpu.ran()
+}
+
+// CallSeconds is the CPU time that watching calls of allocators took from the watched processes, in seconds, their stacks included; a
+// trap takes so many.
+func (s *Sampler) CallSeconds(trap float64) float64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.entry == nil {
+		return 0
+	}
+	a := &s.entry.allocs
+	return float64(a.count(bpf.AllocAllocCountALLOC_CALLS))*trap + a.ran()
 }

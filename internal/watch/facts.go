@@ -223,7 +223,8 @@ func (w *Watcher) overhead(first, last readings, requests int64) recording.Overh
 	}
 	programs, traps := last.cost.Programs-first.cost.Programs, last.cost.Traps-first.cost.Traps
 	stacks := last.stacks - first.stacks
-	spent := programs + traps + stacks
+	calls := last.calls - first.calls
+	spent := programs + traps + stacks + calls
 	used := last.targetCPU - first.targetCPU
 	if used > spent {
 		o.TargetRatio = spent / (used - spent)
@@ -233,6 +234,9 @@ func (w *Watcher) overhead(first, last readings, requests int64) recording.Overh
 	}
 	o.Basis = fmt.Sprintf("run time of the BPF programs in the target's threads (%.3f s), traps at %.2f µs each (%.3f s) and unwinding of stacks (%.3f s), of %.1f s CPU",
 		programs, last.cost.TrapPrice*1e6, traps, stacks, used)
+	if calls > 0 {
+		o.Basis += fmt.Sprintf("; watching calls of allocators took %.3f s more", calls)
+	}
 	return o
 }
 

@@ -59,6 +59,12 @@ func (g *governor) next(at kernel.Precision, hooks, used, seconds float64) kerne
 	return at
 }
 
+// pay takes CPU seconds that something took which no step is to blame for: somebody asked for it.
+func (g *governor) pay(seconds float64) {
+	g.spent += seconds
+	g.saved -= seconds
+}
+
 // hopeless says whether the cheapest step has been above the budget for long enough.
 func (g *governor) hopeless() bool {
 	return g.budget > 0 && g.tried[kernel.Sockets] == 0 && g.over >= overFor

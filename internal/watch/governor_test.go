@@ -126,3 +126,30 @@ func TestGovernorKeepsTheAverage(t *testing.T) {
 		})
 	}
 }
+
+// What somebody asked for is paid back like everything else, and no step is taken for dearer by it.
+func TestGovernorPaysBack(t *testing.T) {
+	g := &governor{budget: .02, most: kernel.Full}
+	at := g.most
+	rested := 0
+	for second := 1; second <= 600; second++ {
+		if second == 20 {
+			g.pay(2) // CPU seconds: 100 s of budget
+		}
+		hooks := .01
+		if at != kernel.Full {
+			rested++
+			hooks = .001
+		}
+		at = g.next(at, hooks, 1+hooks, 1)
+	}
+	if rested < 80 || rested > 130 {
+		t.Errorf("rested for %d s, about 100 s are owed", rested)
+	}
+	if g.price[kernel.Full] > .011 {
+		t.Errorf("the step is said to cost %.3f", g.price[kernel.Full])
+	}
+	if g.average() > .02*1.01 {
+		t.Errorf("%.4f on average", g.average())
+	}
+}

@@ -81,7 +81,7 @@ func prime(n int) bool {
 
 // steerStacks fits the rate of CPU stacks to the budget, as the target used so much CPU in the last seconds.
 func (w *Watcher) steerStacks(used, seconds float64) {
-	if !w.sampling() {
+	if !w.sampling() || w.memoryOnly() {
 		return
 	}
 	s := w.sampler.Load()

@@ -34,6 +34,7 @@ type readings struct {
 	at        moment
 	cost      kernel.Cost
 	stacks    float64 // seconds that unwinding took from the target
+	calls     float64 // … and that watching calls of allocators did
 	sleeps    sleeps
 	targetCPU float64 // seconds
 	agentCPU  float64
@@ -185,7 +186,10 @@ func (w *Watcher) read(ctx context.Context) readings {
 		if r.rates == nil {
 			r.rates = map[int]float64{}
 		}
-		r.rates[w.sampler.Load().Hz()] += passed
+		if !w.memoryOnly() {
+			r.rates[w.sampler.Load().Hz()] += passed
+		}
+		r.calls = w.sampler.Load().CallSeconds(r.cost.TrapPrice)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -254,11 +258,12 @@ func (w *Watcher) govern(before, r readings) {
 	if seconds <= 0 {
 		return
 	}
-	spent := r.spent() - before.spent()
+	spent, calls := r.spent()-before.spent(), r.calls-before.calls
+	w.precision.pay(calls)
 	w.steerSleeps(r.targetCPU-before.targetCPU, seconds)
 	w.steerStacks(r.targetCPU-before.targetCPU, seconds)
 	at := w.kernel.Precision()
-	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU, seconds)
+	to := w.precision.next(at, spent, r.targetCPU-before.targetCPU-calls, seconds)
 	if w.allocating.Load() {
 		to = w.opts.Precision // somebody asks, for seconds, whose allocations they are
 	}
@@ -286,7 +291,7 @@ func (w *Watcher) govern(before, r readings) {
 	}
 }
 
-// spent is what watching took from the target until then, in CPU seconds.
+// spent is what following requests took from the target until then, in CPU seconds.
 func (r *readings) spent() float64 { return r.cost.Programs + r.cost.Traps + r.stacks }
 
 // endWithin is how long the end of the followed requests is waited for. Were they cut off with the stretch, the
@@ -381,7 +386,7 @@ func (w *Watcher) publish() {
 	m.SetMemory(w.service, tick, last.targetCPU)
 	m.SetLosses(last.losses)
 	overhead.PrecisionMode = w.kernel.Precision().String()
-	if overhead.StackRates = nil; w.sampling() {
+	if overhead.StackRates = nil; w.sampling() && !w.memoryOnly() {
 		overhead.StackRates = []recording.StackRate{{Hz: w.sampler.Load().Hz()}}
 	}
 	m.SetOverhead(overhead)
