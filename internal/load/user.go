@@ -117,9 +117,9 @@ func (w *worker) play(ctx context.Context, u *user, q *scenario.Sequence, intend
 			continue
 		}
 		u.env.Assign(step.Set)
-		intended = w.send(u, step, intended)
-		if step.Think != (scenario.Think{}) {
-			intended += step.Think.Draw(w.rand, 0)
+		end := w.send(u, step, intended)
+		pause := step.Think.Draw(w.rand, end-intended)
+		if intended = end + pause; pause > 0 {
 			w.pause(ctx, Wait(intended, w.run.since()))
 		}
 		if ctx.Err() != nil {

@@ -57,7 +57,7 @@ func (r *reader) dataSets(n *node) {
 	replaced := maps.Clone(r.options.Data)
 	if n != nil {
 		if n.kind != mappingKind {
-			r.fail(n, "data must be a mapping of names to files, such as {queries: queries.jsonl}, not %s", n.kind)
+			r.fail(n, "data must be a mapping of names to files, such as {queries: queries.jsonl}, or to lists, not %s", n.kind)
 			return
 		}
 		for _, f := range n.fields {
@@ -75,6 +75,9 @@ func (r *reader) dataSets(n *node) {
 // dataSet reads one data set; its value in the file is a path, or {file: …, order: …}.
 func (r *reader) dataSet(f field, replaced map[string]string) *data {
 	at, how := f.value, random
+	if f.value.kind == sequenceKind {
+		return r.inlineData(f)
+	}
 	if f.value.kind == mappingKind {
 		fields := r.mapping(f.value, "data "+f.name, dataFields)
 		if at = fields["file"]; at == nil {
@@ -104,6 +107,26 @@ func (r *reader) dataSet(f field, replaced map[string]string) *data {
 		d = &data{name: f.name, rows: []value{{}}} // so that its uses are not reported too
 	}
 	d.order = how
+	return d
+}
+
+// inlineData reads a data set that stands in the scenario itself: a list.
+func (r *reader) inlineData(f field) *data {
+	d := &data{name: f.name, file: r.file, order: random}
+	for _, item := range f.value.items {
+		text, constant := r.jsonTemplate(item).Constant()
+		if !constant {
+			r.fail(item, "data %s: rows are constants, without {{ }}", f.name)
+			continue
+		}
+		if err := d.addJSON([]byte(text)); err != nil {
+			r.fail(item, "data %s: %v", f.name, err)
+		}
+	}
+	if d.count() == 0 {
+		r.fail(f.value, "data %s has no rows", f.name)
+		d.rows, d.fields = []value{{}}, nil
+	}
 	return d
 }
 
@@ -164,24 +187,27 @@ func (d *data) readLines(text []byte) error {
 }
 
 func (d *data) readJSONL(text []byte) error {
-	return d.lines(text, func(_ int, b []byte) error {
-		var object map[string]json.RawMessage
-		if b[0] == '{' {
-			if err := json.Unmarshal(b, &object); err != nil {
-				return fmt.Errorf("not valid JSON: %w", err)
-			}
-			return d.addFields(object)
+	return d.lines(text, func(_ int, b []byte) error { return d.addJSON(b) })
+}
+
+// addJSON adds a row.
+func (d *data) addJSON(b []byte) error {
+	var object map[string]json.RawMessage
+	if b[0] == '{' {
+		if err := json.Unmarshal(b, &object); err != nil {
+			return fmt.Errorf("not valid JSON: %w", err)
 		}
-		v, err := jsonValue(b)
-		if err != nil {
-			return err
-		}
-		if d.fields != nil {
-			return errors.New("a single value among objects; make all rows alike")
-		}
-		d.rows = append(d.rows, v)
-		return nil
-	})
+		return d.addFields(object)
+	}
+	v, err := jsonValue(b)
+	if err != nil {
+		return err
+	}
+	if d.fields != nil {
+		return errors.New("a single value among objects; make all rows alike")
+	}
+	d.rows = append(d.rows, v)
+	return nil
 }
 
 func (d *data) addFields(object map[string]json.RawMessage) error {

@@ -127,19 +127,24 @@ func randHex(args []parse.Node) (expression, error) {
 
 // environment reads a variable of the process once, so that secrets stay out of scenario files.
 func environment(args []parse.Node) (expression, error) {
-	var name *parse.StringNode
-	if len(args) == 1 {
-		name, _ = args[0].(*parse.StringNode)
+	var words []string
+	for _, a := range args {
+		if s, ok := a.(*parse.StringNode); ok {
+			words = append(words, s.Text)
+		}
 	}
-	if name == nil {
-		return nil, fmt.Errorf(`env wants the name of a variable in quotes: {{ env "API_TOKEN" }}`)
+	if len(words) != len(args) || len(words) < 1 || len(words) > 2 {
+		return nil, fmt.Errorf(`env wants the name of a variable in quotes, and maybe what to take when it is not set: {{ env "API_TOKEN" }}`)
 	}
-	text, set := os.LookupEnv(name.Text)
+	text, set := os.LookupEnv(words[0])
+	if !set && len(words) == 2 {
+		text, set = words[1], true
+	}
 	switch {
 	case !set:
-		return nil, fmt.Errorf("the environment variable %s is not set; set it before the run", name.Text)
+		return nil, fmt.Errorf("the environment variable %s is not set; set it before the run", words[0])
 	case strings.ContainsAny(text, "\r\n"):
-		return nil, fmt.Errorf("the environment variable %s holds more than one line", name.Text)
+		return nil, fmt.Errorf("the environment variable %s holds more than one line", words[0])
 	}
 	v := value{text, quoteJSON(text)}
 	return func(dst []byte, _ *Env, as escaping) []byte { return v.append(dst, as) }, nil

@@ -215,6 +215,10 @@ func FuzzParse(f *testing.F) {
 }
 
 func render(tpl *Template) string {
-	e := new(Scenario).Env(new(Shared), rand.New(rand.NewPCG(1, 2)), 3)
+	return renderIn(new(Scenario), tpl)
+}
+
+func renderIn(s *Scenario, tpl *Template) string {
+	e := s.Env(s.Shared(), rand.New(rand.NewPCG(1, 2)), 3)
 	return string(tpl.Append(nil, &e))
 }

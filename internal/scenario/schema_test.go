@@ -55,7 +55,7 @@ func TestSchemaListsTheReadersFields(t *testing.T) {
 		s      *jsonschema.Schema
 		fields []string
 	}{
-		"scenario": {s, scenarioFields}, "client": {s.Defs["client"], clientFields}, "data": {s.Defs["data"].OneOf[1], dataFields},
+		"scenario": {s, scenarioFields}, "client": {s.Defs["client"], clientFields}, "data": {s.Defs["data"].OneOf[2], dataFields},
 		"auth": {s.Defs["auth"], authFields}, "basic": {s.Defs["auth"].Properties["basic"], basicFields},
 		"class": {s.Defs["class"], classFields}, "stage": {s.Defs["stage"], stageFields}, "task": {s.Defs["task"], taskFields}, "step": {s.Defs["steps"].Items, stepFields},
 		"request": {s.Defs["request"], requestFields}, "check": {s.Defs["check"], checkFields}, "save": {save, saveFields},

@@ -24,7 +24,7 @@ import (
 //	{{ seq }}                  1, 2, 3, … over all users of the run
 //	{{ user }}                 the number of the virtual user, from 1
 //	{{ now }}                  seconds since 1970
-//	{{ env "API_TOKEN" }}      an environment variable, read once
+//	{{ env "API_TOKEN" "x" }}  an environment variable, read once; x, if given, when it is not set
 //
 // In json:, a value that is nothing but one expression keeps the type of its result; inside
 // longer text it is escaped as JSON demands. In path: it is percent-escaped. Actions such as if

@@ -13,7 +13,7 @@ import (
 func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 
 func TestTemplates(t *testing.T) {
-	head := "data: {one: one.txt, odd: odd.jsonl, obj: obj.jsonl}\ntasks: [{request: {"
+	head := "data: {one: one.txt, odd: odd.jsonl, obj: obj.jsonl, few: [7], who: [{name: a \"b\", n: [1]}]}\ntasks: [{request: {"
 	dir := maps.Clone(files)
 	tests := map[string]struct{ request, want string }{
 		"whole number":   {`path: /, json: {n: "{{ randInt 4 4 }}"}`, `{"n":4}`},
@@ -22,6 +22,9 @@ func TestTemplates(t *testing.T) {
 		"plain body":     {`path: /, body: "a={{ user }}"`, `a=3`},
 		"quotes":         {`path: /, json: {q: "say {{ pick .odd }}"}`, `{"q":"say \"hi\" \u0026 go?"}`},
 		"row is a value": {`path: /, json: {q: "{{ pick .obj.tags }}", n: "{{ pick .obj.n }}"}`, `{"q":["a",1],"n":7}`},
+		"list of values": {`path: /, json: {q: "{{ pick .few }}", s: "{{ .few }}"}`, `{"q":7,"s":7}`},
+		"list of rows":   {`path: /, json: {q: "{{ .who.name }}", n: "{{ .who.n }}"}`, `{"q":"a \"b\"","n":[1]}`},
+		"environment":    {`path: /, json: {a: "{{ env \"RAGSCOPE_TEST_NO_SUCH\" \"b\" }}", c: "{{ choice \"x\" }}{{ choice 4 }}"}`, `{"a":"b","c":"x4"}`},
 		"usual field":    {`path: /, json: {q: "{{ pick .obj }}"}`, `{"q":"why"}`},
 	}
 	for name, tt := range tests {
@@ -33,7 +36,7 @@ func TestTemplates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := render(s.Tasks[0].Body); got != tt.want {
+			if got := renderIn(s, s.Tasks[0].Body); got != tt.want {
 				t.Errorf("body = %s, want %s", got, tt.want)
 			}
 		})
