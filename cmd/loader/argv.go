@@ -6,7 +6,7 @@ import (
 )
 
 // firstWords are what may stand first; anything else belongs to run.
-var firstWords = []string{"run", "report", "merge", "-h", "--help", "-v", "-V", "--version", "--generate-bash-completion"}
+var firstWords = []string{"run", "convert", "report", "merge", "-h", "--help", "-v", "-V", "--version", "--generate-bash-completion"}
 
 // valued are Locust's short flags that take a value, which its parser lets stand right behind
 // the letter: -u50.
@@ -26,7 +26,7 @@ func normalise(args []string) []string {
 	if strings.HasPrefix(rest[0], "-") && !slices.Contains(firstWords, rest[0]) {
 		out = append(out, "run")
 	}
-	if rest[0] == "merge" {
+	if rest[0] == "merge" || rest[0] == "convert" {
 		return append(out, flagsFirst(rest)...)
 	}
 	for i := 0; i < len(rest); i++ {
@@ -50,14 +50,14 @@ func normalise(args []string) []string {
 	return out
 }
 
-// flagsFirst lets flags stand behind the files of merge, whose flags all take a value.
+// flagsFirst lets flags stand behind the files of merge and convert. Their flags take a value, but for these.
 func flagsFirst(args []string) []string {
 	flags, files := args[:1:1], []string{}
 	for i := 1; i < len(args); i++ {
 		switch a := args[i]; {
 		case !strings.HasPrefix(a, "-"):
 			files = append(files, a)
-		case strings.Contains(a, "=") || i+1 == len(args) || a == "-h" || a == "--help":
+		case strings.Contains(a, "=") || i+1 == len(args) || a == "-h" || a == "--help" || a == "--strict":
 			flags = append(flags, a)
 		default:
 			flags = append(flags, a, args[i+1])

@@ -31,7 +31,7 @@ func runFlags() []cli.Flag {
 	flags := []cli.Flag{
 		&cli.StringFlag{Category: whatToSend, Name: "host", Aliases: []string{"H"}, EnvVars: env("host", "HOST"), Usage: "base `URL` of the API, http://localhost:8000; unix:/run/app.sock for a Unix socket"},
 		&cli.StringFlag{Category: whatToSend, Name: "scenario", EnvVars: env("scenario"), Usage: "`FILE` or built-in scenario: " + strings.Join(scenario.BuiltinNames(), ", ")},
-		&cli.StringFlag{Category: whatToSend, Name: "locustfile", Aliases: []string{"f"}, EnvVars: env("locustfile", "LOCUSTFILE"), Usage: "a scenario `FILE`; a Python file is not run, the suite's tasks are sent instead"},
+		&cli.StringFlag{Category: whatToSend, Name: "locustfile", Aliases: []string{"f"}, EnvVars: env("locustfile", "LOCUSTFILE"), Usage: "a scenario `FILE`, or a locustfile: it is converted, and refused when a part of it has no translation (see loader convert)"},
 		&cli.StringFlag{Category: whatToSend, Name: "queries", EnvVars: env("queries"), Usage: "`FILE` (.jsonl, .csv or .txt) that replaces the data set named queries"},
 		&cli.StringSliceFlag{Category: whatToSend, Name: "tags", Aliases: []string{"T"}, EnvVars: env("tags", "TAGS"), Usage: "send only the tasks with any of these `TAGS`"},
 		&cli.StringSliceFlag{Category: whatToSend, Name: "exclude-tags", Aliases: []string{"E"}, EnvVars: env("exclude-tags", "EXCLUDE_TAGS"), Usage: "leave out the tasks with any of these `TAGS`"},

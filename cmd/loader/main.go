@@ -55,7 +55,7 @@ func run(stop, abort context.Context, args []string) int {
 		ExitErrHandler:            func(*cli.Context, error) {},
 		Action:                    unknownCommand,
 	}
-	app.Commands = []*cli.Command{runCommand(abort), reportCommand(), mergeCommand()}
+	app.Commands = []*cli.Command{runCommand(abort), convertCommand(), reportCommand(), mergeCommand()}
 	err := app.RunContext(stop, normalise(args))
 	if err != nil && err.Error() != "" {
 		fmt.Fprintln(os.Stderr, "loader:", err)
@@ -65,7 +65,7 @@ func run(stop, abort context.Context, args []string) int {
 
 func unknownCommand(c *cli.Context) error {
 	if c.Args().Present() {
-		return command.Wrong("unknown command %q; there are run, report and merge, see loader --help", c.Args().First())
+		return command.Wrong("unknown command %q; there are run, convert, report and merge, see loader --help", c.Args().First())
 	}
 	return cli.ShowAppHelp(c)
 }

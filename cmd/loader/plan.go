@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 
@@ -81,11 +80,10 @@ func readScenario(c *cli.Context) (*scenario.Scenario, error) {
 		if err := missing(f); err != nil {
 			return nil, err
 		}
-		if !strings.HasSuffix(f, ".py") {
-			name = f
-		} else {
-			slog.Warn("Python files are not run: sending the suite's built-in tasks; write a scenario file for others", "locustfile", f)
+		if strings.HasSuffix(f, ".py") {
+			return loadLocustfile(f, o)
 		}
+		name = f
 	}
 	if name == "" {
 		return scenario.Suite(o)

@@ -141,6 +141,11 @@ func column(t *testing.T, file, name, head string) string {
 func TestExitCodes(t *testing.T) {
 	var requests atomic.Int64
 	api, dir := ragAPI(t, &requests), t.TempDir()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	locustfiles := here + "/../../internal/locust/locustfile/testdata/"
 	t.Chdir(dir)
 	occupied := filepath.Join(dir, "file")
 	if err := os.WriteFile(occupied, nil, 0o600); err != nil {
@@ -182,6 +187,11 @@ func TestExitCodes(t *testing.T) {
 		"unknown flag":          {append(short, "--nosuch"), 2},
 		"unknown command":       {[]string{"sweep"}, 2},
 		"user class":            {append(short, "RAGUser"), 1},
+		"locustfile":            {append(short, "-f", locustfiles+"suite.py", "--tags", "nosuch"), 2},
+		"hard locustfile":       {append(short, "-f", locustfiles+"hard.py"), 2},
+		"convert":               {[]string{"convert", locustfiles + "hard.py", "-o", filepath.Join(dir, "hard.yaml")}, 0},
+		"convert, strict":       {[]string{"convert", "--strict", locustfiles + "hard.py", "-o", filepath.Join(dir, "strict.yaml")}, 1},
+		"convert nothing":       {[]string{"convert"}, 2},
 		"no locustfile":         {append(short, "-f", "nosuch.py"), 1},
 		"ratios":                {[]string{"--show-task-ratio-json"}, 0},
 		"full history, no csv":  {append(short, "--csv-full-history"), 2},
