@@ -73,7 +73,7 @@ func loadLocustfile(file string, o scenario.Options) (*scenario.Scenario, error)
 		return nil, err
 	}
 	if lost := res.Lost(); len(lost) > 0 {
-		errs := []error{fmt.Errorf("%s is not run as Python, and %d places of it have no translation:", file, len(lost))}
+		errs := []error{fmt.Errorf("%s is not run as Python, and %d places of it have no translation", file, len(lost))}
 		for _, p := range lost {
 			errs = append(errs, errors.New(p.String()))
 		}

@@ -1,6 +1,7 @@
 package locustfile
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,45 @@ func (c *converter) block(body []node, s *scope) {
 			return
 		}
 		c.statement(n, s)
+		if returns(map[string]any(n)) && !c.lacks(n.at("test"), s) {
+			before := len(s.steps)
+			c.block(body[i+1:], s)
+			c.depend(n, s.steps[:before], s.steps[before:])
+			return
+		}
+	}
+}
+
+// returns says whether a statement may end its function.
+func returns(n any) bool {
+	switch n := n.(type) {
+	case map[string]any:
+		if n["_"] == "Return" {
+			return true
+		}
+		for _, v := range n {
+			if returns(v) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(n, returns)
+	}
+	return false
+}
+
+// depend reports requests behind a conditional return, unless they need what an answer before it
+// brings: then they are not sent either when it brings nothing.
+func (c *converter) depend(n node, before, after []*step) {
+	for _, st := range after {
+		text := fmt.Sprint(st.set, st.request)
+		needs := slices.ContainsFunc(before, func(b *step) bool {
+			return slices.ContainsFunc(b.save, func(v yaml.MapItem) bool { return strings.Contains(text, fmt.Sprintf("{{ .%v }}", v.Key)) })
+		})
+		if !needs {
+			c.lost(c.head(n), "requests behind it are sent all the same: that they depend on a condition has no translation")
+			return
+		}
 	}
 }
 
@@ -64,6 +104,7 @@ func (c *converter) expression(n node, s *scope) {
 	name := n.called()
 	if m, ok := clientCall(n); ok {
 		c.send(n, m, s)
+		c.uncaught(n)
 		return
 	}
 	switch {
@@ -85,6 +126,13 @@ func (c *converter) expression(n node, s *scope) {
 	}
 }
 
+// uncaught reports catch_response without with.
+func (c *converter) uncaught(call node) {
+	if k := call.keyword("catch_response"); k != nil && k["value"] == true {
+		c.lost(call, "Locust does not count a request with catch_response that is not in a with statement")
+	}
+}
+
 func (c *converter) sleep(n node, s *scope) {
 	v, err := c.eval(first(n.list("args")), s)
 	seconds, parseErr := strconv.ParseFloat(plain(v.raw), 64)
@@ -103,7 +151,7 @@ func pause(seconds float64) string { return time.Duration(seconds * float64(time
 // header translates self.client.headers.update({…}).
 func (c *converter) header(at, n node, s *scope) {
 	v, err := c.eval(n, s)
-	v = c.settle(v, s)
+	v = c.settle(v)
 	y, ok := v.yaml()
 	switch {
 	case err != nil || !ok || v.kind != dict:
@@ -132,6 +180,7 @@ func (c *converter) assign(n node, s *scope) {
 		if st, sent := c.send(v, m, s); sent && name != "" {
 			s.bind(name, value{kind: response, step: st})
 		}
+		c.uncaught(v)
 		return
 	}
 	if strings.HasSuffix(name, ".client.headers") {
@@ -157,106 +206,6 @@ func (c *converter) assign(n node, s *scope) {
 		return
 	}
 	c.keep(name, got, s)
-}
-
-func (s *scope) bind(name string, v value) {
-	if s.locals == nil {
-		s.locals = map[string]value{}
-	}
-	s.locals[name] = v
-}
-
-// keep gives a name its value: what changes from turn to turn becomes a variable of the scenario.
-func (c *converter) keep(name string, v value, s *scope) {
-	short := name[strings.LastIndexByte(name, '.')+1:]
-	v = c.fix(short, v, s)
-	if s.starting && strings.HasPrefix(name, "self.") && s.user != nil {
-		s.user.attrs[short] = v
-		return
-	}
-	s.bind(name, v)
-}
-
-// fix puts what is drawn into variables, so that two uses have the same value.
-func (c *converter) fix(name string, v value, s *scope) value {
-	switch v.kind {
-	case answer:
-		if len(v.path) == 0 {
-			return v
-		}
-		return c.settleAs(name, v)
-	case text:
-		if !drawn(v.text) {
-			return v
-		}
-		name = c.variable(name)
-		if s.starting {
-			s.user.set = merge(s.user.set, yaml.MapSlice{{Key: name, Value: v.text}})
-		} else {
-			s.pending = merge(s.pending, yaml.MapSlice{{Key: name, Value: v.text}})
-		}
-		return expr("." + name)
-	case list, dict, jsonText:
-		v.list = slices.Clone(v.list)
-		for i := range v.list {
-			part := name
-			if v.kind == dict {
-				part = v.keys[i]
-			}
-			v.list[i] = c.fix(part, v.list[i], s)
-		}
-	}
-	return v
-}
-
-// drawn says whether a template has another value each time.
-func drawn(template string) bool {
-	for _, piece := range strings.Split(template, "{{ ")[1:] {
-		if !strings.HasPrefix(piece, ".") && !strings.HasPrefix(piece, "env ") && !strings.HasPrefix(piece, "user ") {
-			return true
-		}
-	}
-	return false
-}
-
-// variable is the name of a variable of the scenario.
-func (c *converter) variable(name string) string {
-	var sb strings.Builder
-	for i, r := range name {
-		if r == '_' || r < 0x80 && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || i > 0 && r >= '0' && r <= '9') {
-			sb.WriteRune(r)
-		} else {
-			sb.WriteByte('_')
-		}
-	}
-	name = sb.String()
-	for c.data[name] != nil {
-		name += "_"
-	}
-	c.variables[name] = true
-	return name
-}
-
-// settle saves what a value takes from an answer.
-func (c *converter) settle(v value, s *scope) value {
-	switch v.kind {
-	case answer:
-		if len(v.path) > 0 {
-			return c.settleAs(v.path[len(v.path)-1], v)
-		}
-	case list, dict, jsonText:
-		v.list = slices.Clone(v.list)
-		for i := range v.list {
-			v.list[i] = c.settle(v.list[i], s)
-		}
-	}
-	return v
-}
-
-func (c *converter) settleAs(name string, v value) value {
-	name = c.variable(name)
-	v.step.save = merge(v.step.save, yaml.MapSlice{{Key: name, Value: yaml.MapSlice{{Key: "json", Value: strings.Join(v.path, ".")}}}})
-	return expr("." + name)
 }
 
 // with translates with self.client.get(…, catch_response=True) as response: …

@@ -52,20 +52,39 @@ func (c *converter) call(n node, s *scope) (value, error) {
 	return c.method(n, s)
 }
 
-// inline is the value of a function of the module that takes nothing and returns one expression.
+// maxInlined bounds how deep functions call one another.
+const maxInlined = 8
+
+// inline is the value of a function of the module that takes nothing: constants with names, and
+// then one expression.
 func (c *converter) inline(n, f node) (value, error) {
-	var body []node
+	unknown := fmt.Errorf("the function %s is code that is not run", n.called())
+	if len(n.list("args"))+len(n.list("keywords")) > 0 || c.inlined == maxInlined {
+		return value{}, unknown
+	}
+	c.inlined++
+	defer func() { c.inlined-- }()
+	s := &scope{}
 	for _, b := range f.list("body") {
-		if !b.is("Expr") || !b.at("value").is("Constant") {
-			body = append(body, b)
+		switch {
+		case b.is("Expr") && b.at("value").is("Constant"):
+		case b.is("Assign"), b.is("AnnAssign"):
+			name, e := assigned(b)
+			v, ok := c.quiet(e, s)
+			if y, plain := v.yaml(); !ok || !plain || strings.Contains(name, ".") || drawn(fmt.Sprint(y)) {
+				return value{}, unknown
+			}
+			s.bind(name, v)
+		case b.is("Return") && b.at("value") != nil:
+			if v, err := c.eval(b.at("value"), s); err == nil {
+				return v, nil
+			}
+			return value{}, unknown
+		default:
+			return value{}, unknown
 		}
 	}
-	if len(n.list("args"))+len(n.list("keywords")) == 0 && len(body) == 1 && body[0].is("Return") && body[0].at("value") != nil && !contains(f, f.text("name")) {
-		if v, err := c.eval(body[0].at("value"), &scope{}); err == nil {
-			return v, nil
-		}
-	}
-	return value{}, fmt.Errorf("the function %s is code that is not run", n.called())
+	return value{}, unknown
 }
 
 // method understands methods of values: response.json(), data.get("x"), text.format() not.

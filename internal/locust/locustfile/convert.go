@@ -77,6 +77,7 @@ type converter struct {
 	data      map[string][]value // data sets of the scenario
 	dataNames []string
 	variables map[string]bool
+	inlined   int // functions that are being inlined
 	insecure  bool
 	problems  []Problem
 }
@@ -131,6 +132,10 @@ func (c *converter) outside(n node) {
 		if c.descends(n, "LoadTestShape") {
 			c.lost(c.head(n), "a load shape is code; write its steps as stages: [{users: 50, duration: 1m}, …]")
 		}
+	case "If":
+		if first(n.at("test").list("comparators"))["value"] != "__main__" && !c.harmless([]node{n}) {
+			c.lost(c.head(n), "what is defined under a condition is not translated")
+		}
 	case "Expr":
 		if call := n.at("value"); strings.HasPrefix(call.called(), "events.") {
 			c.lost(call, "event hooks are not run")
@@ -181,6 +186,13 @@ func (c *converter) harmlessStatement(n node) bool {
 		return c.harmless(n.list("body")) && c.harmless(n.list("orelse"))
 	case "For", "With":
 		return c.harmless(n.list("body"))
+	case "Try":
+		for _, h := range n.list("handlers") {
+			if !c.harmless(h.list("body")) {
+				return false
+			}
+		}
+		return c.harmless(n.list("body")) && c.harmless(n.list("orelse")) && c.harmless(n.list("finalbody"))
 	case "Assign", "AnnAssign", "AugAssign": // of a local name: what uses it is looked at where it is used
 		name, v := assigned(n)
 		return name != "" && !strings.Contains(name, ".") && !contains(v, "client") && !contains(v, "exit_code")

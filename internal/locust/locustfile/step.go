@@ -121,7 +121,7 @@ func (c *converter) path(call, n node, s *scope) (string, bool) {
 func (c *converter) evalText(n node, s *scope) (value, error) {
 	v, err := c.eval(n, s)
 	if err == nil {
-		v = c.settle(v, s)
+		v = c.settle(v)
 		if _, ok := v.template(); !ok {
 			err = fmt.Errorf("%s is not a text that is known", c.source(n))
 		}
@@ -157,7 +157,7 @@ func (c *converter) arguments(st *step, call node, given map[string]node, s *sco
 		}
 		v, err := c.eval(n, s)
 		if err == nil {
-			err = c.argument(st, name, c.settle(v, s))
+			err = c.argument(st, name, c.settle(v))
 		}
 		if err != nil {
 			c.lost(call, "the request is left out: %s: %v", name, err)

@@ -60,3 +60,23 @@ class Hard(HttpUser):
         @task
         def stay(self):
             self.client.get("/stay")
+
+    @task
+    def stops(self):
+        with self.client.get("/may", catch_response=True) as r:
+            if r.status_code != 200:
+                r.failure("no")
+                return
+        self.client.get("/then")
+
+    @task
+    def forgotten(self):
+        self.client.get("/uncounted", catch_response=True)
+
+
+if Hard:
+
+    class Late(HttpUser):
+        @task
+        def late(self):
+            self.client.get("/late")

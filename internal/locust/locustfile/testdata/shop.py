@@ -15,7 +15,9 @@ logger = logging.getLogger(__name__)
 
 
 def new_reference():
-    return f"ref-{uuid.uuid4().hex[:8]}"
+    """One for each order."""
+    prefix: str = "ref"
+    return f"{prefix}-{uuid.uuid4().hex[:8]}"
 
 
 class Shopper(HttpUser):
