@@ -65,6 +65,8 @@ func (r *run) user(ctx context.Context, number int, intended time.Duration) {
 	for ctx.Err() == nil {
 		end := w.turn(ctx, u, u.picker.Pick(w.rand), intended)
 		intended = end + u.class.Think.Draw(w.rand, end-intended)
-		w.pause(ctx, Wait(intended, r.since()))
+		if intended > end {
+			w.pause(ctx, Wait(intended, r.since()))
+		}
 	}
 }

@@ -146,7 +146,7 @@ const restless = 100 * time.Microsecond
 // connect makes sure that there is a connection, and notes when the request was sent first.
 func (s *session) connect(r *Request) (fresh bool, err error) {
 	a, h := &s.answer, &s.hop
-	now := time.Now()
+	now := h1.Now()
 	if a.Sent.IsZero() {
 		a.Sent = now
 	}

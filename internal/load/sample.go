@@ -47,9 +47,9 @@ type mailbox struct {
 	closed  bool // nothing comes any more
 }
 
-func (m *mailbox) put(s Sample) {
+func (m *mailbox) put(s *Sample) {
 	m.mu.Lock()
-	m.samples = append(m.samples, s)
+	m.samples = append(m.samples, *s)
 	m.mu.Unlock()
 }
 

@@ -21,6 +21,7 @@ type worker struct {
 	request Request
 	text    []byte // holds the texts of request
 	body    []byte
+	sample  Sample
 	timer   *time.Timer
 }
 
@@ -59,11 +60,12 @@ func (w *worker) send(u *user, step *scenario.Step, intended time.Duration) (end
 		return end
 	}
 	u.look(step.Task, &a)
-	w.box.put(Sample{
+	w.sample = Sample{
 		Task: step.Entry, Intended: intended, Sent: r.offset(a.Sent), Connect: a.Connect, End: end,
 		FirstByte: r.offset(a.FirstByte), FirstEvent: r.offset(a.FirstEvent), FirstToken: r.offset(a.FirstToken),
 		Gaps: a.Gaps, Tokens: a.Tokens, Status: a.Status, Bytes: a.Bytes, Redirects: a.Redirects, Resent: a.Resent, Failure: a.Failure,
-	})
+	}
+	w.box.put(&w.sample)
 	return end
 }
 

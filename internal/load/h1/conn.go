@@ -16,6 +16,12 @@ const (
 	maxBuffer = 64 << 10
 )
 
+var epoch = time.Now()
+
+// Now is time.Now for half its price, as only the monotonic clock is read: of use for instants
+// that are compared with others.
+func Now() time.Time { return epoch.Add(time.Since(epoch)) }
+
 // Conn is one connection of a client, used by one goroutine.
 type Conn struct {
 	At    time.Time // when the latest bytes came
@@ -94,7 +100,7 @@ func (c *Conn) Fill() error {
 	for {
 		n, err := c.exchange()
 		if n > 0 {
-			c.At, c.Came = time.Now(), true
+			c.At, c.Came = Now(), true
 			c.w += n
 			if n == len(c.buf) && n < maxBuffer {
 				c.grow()
