@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ragscope/ragscope/internal/load"
 	"github.com/ragscope/ragscope/internal/locust"
 	"github.com/ragscope/ragscope/internal/scenario"
@@ -24,12 +26,12 @@ import (
 
 var (
 	costOut    = flag.String("cost-out", "", "measure what a request costs the loader and others, and write the table to this file")
-	costRounds = flag.Int("cost-rounds", 8, "windows of each tool")
+	costRounds = flag.Int("cost-rounds", 16, "windows of each tool")
 )
 
 const (
 	costUsers    = 50
-	costWindow   = 2 * time.Second
+	costWindow   = 400 * time.Millisecond
 	costScenario = "think_time: 0s\ntasks: [{name: /health, request: {path: /health}}]\n"
 	costLocust   = "from locust import FastHttpUser, task, constant\n\nclass User(FastHttpUser):\n    wait_time = constant(0)\n\n    @task\n    def health(self):\n        self.client.get('/health')\n"
 	costNginx    = `daemon off; worker_processes 1; pid %[1]s/pid; error_log %[1]s/errors;
@@ -51,47 +53,111 @@ type tool struct {
 	name  string
 	argv  []string
 	warm  time.Duration // until it sends at full speed
+	cmd   *exec.Cmd
 	rows  []window
 	ratio []float64 // to wrk in the same round
 }
 
 // window is what one tool cost in one stretch of time.
-type window struct{ cpu, rate, cores, server float64 } // µs a request, requests/s, cores, µs of the server a request
+type window struct{ cpu, rate, cores float64 } // µs a request, requests/s, cores
 
-// TestCost measures the CPU time that a request costs: the client on one core and nginx on another, the requests
-// counted by nginx. Run it as root on a machine with nginx, wrk and the environment of .ci/setup:
+// TestCost measures the CPU time that a request costs: the client on one core and the server on another, the
+// requests counted by the server. Run it as root on a machine with nginx, wrk and the environment of .ci/setup:
 //
 //	go test ./internal/load -run '^TestCost$' -count=1 -v -cost-out RESULTS.md
 func TestCost(t *testing.T) {
 	if *costOut == "" {
 		t.Skip("a bench: asked for with -cost-out")
 	}
-	const address = "127.0.0.1:28089"
 	dir := t.TempDir()
-	server := pinned(1, "nginx", "-c", write(t, dir, "nginx.conf", fmt.Sprintf(costNginx, dir, address)))
-	if err := server.Start(); err != nil {
+	page := costHead()
+	for _, server := range []struct {
+		name, address string
+		argv          []string
+	}{
+		{"a server that never sleeps (cost_server_test.go)", "127.0.0.1:28088", []string{"env", "COST_SERVER=127.0.0.1:28088", os.Args[0], "-test.run", "^TestCostServer$", "-test.timeout", "0"}},
+		{"nginx, one worker", "127.0.0.1:28089", []string{"nginx", "-e", filepath.Join(dir, "errors"), "-c", write(t, dir, "nginx.conf", fmt.Sprintf(costNginx, dir, "127.0.0.1:28089"))}},
+	} {
+		tools := costTools(t, dir, "http://"+server.address)
+		cmd := pinned(1, server.argv...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, server.address)
+		compare(t, tools, server.address)
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		costTable(&page, server.name, tools)
+	}
+	if err := os.WriteFile(*costOut, page.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		_ = server.Process.Signal(os.Interrupt)
-		_ = server.Wait()
-	}()
-	tools := costTools(t, dir, "http://"+address)
-	waitFor(t, address)
+}
+
+// compare starts the tools and lets them run in turn: all others are stopped (SIGSTOP), so that windows can be short
+// and a change of the machine's mood meets all alike.
+func compare(t *testing.T, tools []tool, address string) {
+	for i := range tools {
+		tl := &tools[i]
+		tl.cmd = pinned(0, tl.argv...)
+		if err := tl.cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			_ = tl.cmd.Process.Kill()
+			_ = tl.cmd.Wait()
+		}()
+		time.Sleep(tl.warm)
+		tl.signal(t, unix.SIGSTOP)
+	}
 	for round := range *costRounds {
 		for i := range tools { // each round begins with another one
 			tl := &tools[(i+round)%len(tools)]
-			w := measureTool(t, tl, address, server.Process.Pid)
-			tl.rows = append(tl.rows, w)
-			t.Logf("%-40s %6.2f µs a request, %6.0f/s, %.2f cores", tl.name, w.cpu, w.rate, w.cores)
+			tl.signal(t, unix.SIGCONT)
+			tl.rows = append(tl.rows, tl.measure(t, address))
+			tl.signal(t, unix.SIGSTOP)
 		}
 		for i := range tools {
 			tools[i].ratio = append(tools[i].ratio, tools[i].rows[round].cpu/tools[0].rows[round].cpu)
 		}
 	}
-	if err := os.WriteFile(*costOut, costPage(tools), 0o644); err != nil {
-		t.Fatal(err)
+	for _, tl := range tools {
+		t.Logf("%-45s %s µs, %s × wrk", tl.name, spread(tl.column(func(w window) float64 { return w.cpu }), "%.1f"), spread(tl.ratio, "%.2f"))
 	}
+}
+
+func (tl *tool) signal(t *testing.T, s unix.Signal) {
+	if err := tl.cmd.Process.Signal(s); err != nil {
+		t.Fatalf("%s: %v", tl.name, err)
+	}
+}
+
+func (tl *tool) measure(t *testing.T, address string) window {
+	time.Sleep(costWindow / 5)
+	read := func() (cpu, count float64) {
+		n, err := served(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ran(tl.cmd.Process.Pid), n
+	}
+	cpu, count := read()
+	begin := time.Now()
+	time.Sleep(costWindow)
+	cpu2, count2 := read()
+	seconds, n := time.Since(begin).Seconds(), count2-count-1 // without our own question
+	if n < 20 {
+		t.Fatalf("%s: %v requests in %v", tl.name, n, costWindow)
+	}
+	return window{(cpu2 - cpu) / n * 1e6, n / seconds, (cpu2 - cpu) / seconds}
+}
+
+func (tl *tool) column(f func(window) float64) []float64 {
+	var v []float64
+	for _, w := range tl.rows {
+		v = append(v, f(w))
+	}
+	return v
 }
 
 func costTools(t *testing.T, dir, base string) []tool {
@@ -105,9 +171,9 @@ func costTools(t *testing.T, dir, base string) []tool {
 	}
 	users := strconv.Itoa(costUsers)
 	return []tool{
-		{name: "wrk", warm: time.Second, argv: []string{"wrk", "-t1", "-c" + users, "-d60s", base + "/health"}},
+		{name: "wrk", warm: time.Second, argv: []string{"wrk", "-t1", "-c" + users, "-d600s", base + "/health"}},
 		{name: "loader run", warm: time.Second, argv: []string{loader, "run", "--headless", "--only-summary", "--scenario", write(t, dir, "health.yaml", costScenario), "--host", base, "-u", users, "-r", "1000"}},
-		{name: "the same with net/http (`--http2`'s sender)", warm: time.Second, argv: []string{"env", "COST_CHILD=" + base, os.Args[0], "-test.run", "^TestCostChild$"}},
+		{name: "the same with net/http (`--http2`'s sender)", warm: time.Second, argv: []string{"env", "COST_CHILD=" + base, os.Args[0], "-test.run", "^TestCostChild$", "-test.timeout", "0"}},
 		{name: "Locust FastHttpUser", warm: 4 * time.Second, argv: []string{
 			filepath.Join(cache, "ragscope", "test-venv-locust", "bin", "locust"), "-f", write(t, dir, "locustfile.py", costLocust),
 			"--host", base, "-u", users, "-r", "1000", "--headless", "--only-summary",
@@ -174,34 +240,6 @@ func served(address string) (float64, error) {
 	return strconv.ParseFloat(words[9], 64)
 }
 
-func measureTool(t *testing.T, tl *tool, address string, server int) window {
-	cmd := pinned(0, tl.argv...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}()
-	time.Sleep(tl.warm)
-	read := func() (cpu, ofServer, count float64) {
-		n, err := served(address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ran(cmd.Process.Pid), ran(server), n
-	}
-	cpu, ofServer, count := read()
-	begin := time.Now()
-	time.Sleep(costWindow)
-	cpu2, ofServer2, count2 := read()
-	seconds, n := time.Since(begin).Seconds(), count2-count-1 // without our own question
-	if n < 100 {
-		t.Fatalf("%s: %v requests in %v", tl.name, n, costWindow)
-	}
-	return window{(cpu2 - cpu) / n * 1e6, n / seconds, (cpu2 - cpu) / seconds, (ofServer2 - ofServer) / n * 1e6}
-}
-
 // ran is the CPU time of a process and its children in seconds, by the scheduler's own clock.
 func ran(pid int) (sum float64) {
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
@@ -223,8 +261,7 @@ func ran(pid int) (sum float64) {
 	return sum
 }
 
-func costPage(tools []tool) []byte {
-	var p bytes.Buffer
+func costHead() (p bytes.Buffer) {
 	first := func(argv ...string) string {
 		out, _ := exec.Command(argv[0], argv[1:]...).CombinedOutput()
 		line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
@@ -234,29 +271,23 @@ func costPage(tools []tool) []byte {
 	fmt.Fprintf(&p, `# What a request costs the loader
 
 Made by TestCost (cost_test.go): GET /health over %d keep-alive connections, as fast as the client can, client on one core and
-one nginx worker on the other, both scheduled before other work (SCHED_RR). CPU time is the client's whole process by the scheduler's clock (statistics,
-histograms and all), divided by nginx's own count of requests. %d rounds of %v, in each the tools one after the other. Medians
-[quartiles]; the ratio is to wrk in the same round. The server's CPU a request beside it should be the same for all; the machine
-is shared, so compare ratios, not microseconds.
+server on the other, both scheduled before other work (SCHED_RR). CPU time is the client's whole process by the scheduler's clock
+(statistics, histograms and all), divided by the server's own count of requests. %d rounds, in each %v of every client in turn while the
+others are stopped. Medians [quartiles]; the ratio is to wrk in the same round. The machine is shared and virtual: compare
+ratios, not microseconds.
 
 %s, commit %s, Linux %s, %d CPUs, load average %s; %s; %s; %s.
-
-| client | CPU, µs a request | ratio to wrk | requests/s | client's cores | server's CPU, µs a request |
-|---|--:|--:|--:|--:|--:|
-`, costUsers, len(tools[0].rows), costWindow, time.Now().UTC().Format("2006-01-02 15:04 UTC"), first("git", "rev-parse", "--short", "HEAD"),
+`, costUsers, *costRounds, costWindow, time.Now().UTC().Format("2006-01-02 15:04 UTC"), first("git", "rev-parse", "--short", "HEAD"),
 		first("uname", "-r"), runtime.NumCPU(), strings.Join(strings.Fields(string(average))[:3], " "), first("nginx", "-v"), first("wrk", "-v"), runtime.Version())
+	return p
+}
+
+func costTable(p *bytes.Buffer, server string, tools []tool) {
+	fmt.Fprintf(p, "\n## Against %s\n\n| client | CPU, µs a request | ratio to wrk | requests/s | client's cores |\n|---|--:|--:|--:|--:|\n", server)
 	for _, tl := range tools {
-		column := func(f func(window) float64) []float64 {
-			var v []float64
-			for _, w := range tl.rows {
-				v = append(v, f(w))
-			}
-			return v
-		}
-		fmt.Fprintf(&p, "| %s | %s | %s | %.0f | %.2f | %.1f |\n", tl.name, spread(column(func(w window) float64 { return w.cpu }), "%.1f"), spread(tl.ratio, "%.2f"),
-			quantile(column(func(w window) float64 { return w.rate }), 0.5), quantile(column(func(w window) float64 { return w.cores }), 0.5), quantile(column(func(w window) float64 { return w.server }), 0.5))
+		fmt.Fprintf(p, "| %s | %s | %s | %.0f | %.2f |\n", tl.name, spread(tl.column(func(w window) float64 { return w.cpu }), "%.1f"), spread(tl.ratio, "%.2f"),
+			quantile(tl.column(func(w window) float64 { return w.rate }), 0.5), quantile(tl.column(func(w window) float64 { return w.cores }), 0.5))
 	}
-	return p.Bytes()
 }
 
 func spread(v []float64, format string) string {
