@@ -84,7 +84,7 @@ func TestRunPushes(t *testing.T) {
 	agent := begin(t, "run", "--listen", "127.0.0.1:0", "--target", target.port, "--service", "burner",
 		"--pyroscope", url, "--pyroscope-token", "@"+token, "--self-profile")
 	at := servesAt.FindStringSubmatch(agent.until(t, "msg=serving"))[1]
-	if line := agent.until(t, "CPU stacks"); !strings.Contains(line, "are sampled") {
+	if line := agent.until(t, "stacks"); !strings.Contains(line, "are sampled") {
 		t.Skipf("SKIPPED: CPU STACKS NOT TESTED: %s", line)
 	}
 	const n = 10 // half a second of CPU, 48 samples

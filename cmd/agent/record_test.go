@@ -104,7 +104,7 @@ func TestRecordStacks(t *testing.T) {
 	target := startService(t)
 	dir := t.TempDir()
 	agent := begin(t, "record", "--target", target.port, "--duration", "1h", "--out", dir)
-	if line := agent.until(t, "CPU stacks"); !strings.Contains(line, "are sampled") {
+	if line := agent.until(t, "stacks"); !strings.Contains(line, "are sampled") {
 		t.Skipf("SKIPPED: CPU STACKS NOT TESTED: %s", line)
 	}
 	const n = 10 // half a second of CPU, 48 samples
