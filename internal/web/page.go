@@ -9,13 +9,12 @@ import (
 	"net/http"
 
 	"github.com/ragscope/ragscope/internal/recording"
+	"github.com/ragscope/ragscope/internal/web/style"
 )
 
 var (
 	//go:embed page.html
 	pageHTML string
-	//go:embed page.css
-	pageCSS string
 	//go:embed page.js
 	pageJS string
 )
@@ -28,8 +27,11 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 	all := r.FormValue("window") == "all"
 	v := s.view(all)
 	name, nonce := "page", rand.Text()
-	if r.FormValue("part") == "facts" {
+	switch r.FormValue("part") {
+	case "facts":
 		name = "facts"
+	case "waits": // for the loader's page
+		name, v.Profiles = "waits", nil
 	}
 	var out bytes.Buffer
 	err := pageTemplate.ExecuteTemplate(&out, name, struct {
@@ -37,7 +39,7 @@ func (s *server) page(w http.ResponseWriter, r *http.Request) {
 		CSS   template.CSS
 		JS    template.JS
 		Nonce string
-	}{v, template.CSS(pageCSS), template.JS(pageJS), nonce})
+	}{v, template.CSS(style.CSS), template.JS(pageJS), nonce})
 	if err != nil {
 		slog.Error("write the page", "error", err)
 		fail(w, http.StatusInternalServerError, "the page cannot be written: "+err.Error())

@@ -4,6 +4,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+
+	"github.com/ragscope/ragscope/internal/web/style"
 )
 
 func TestFormats(t *testing.T) {
@@ -54,7 +56,7 @@ func TestColoursAreInTheStyleSheet(t *testing.T) {
 	for _, e := range newView(fixture(), false).Endpoints {
 		for _, s := range e.Segments {
 			for _, c := range strings.Fields(s.Class) {
-				if !strings.Contains(pageCSS, "."+c+" ") {
+				if !strings.Contains(style.CSS, "."+c+" ") {
 					t.Errorf("no colour for %s", c)
 				}
 			}
