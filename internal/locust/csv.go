@@ -10,8 +10,8 @@ var percentiles = []float64{0.50, 0.66, 0.75, 0.80, 0.90, 0.95, 0.98, 0.99, 0.99
 
 var percentileNames = []string{"50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"}
 
-// statsCSV is PREFIX_stats.csv.
-func (s *Stats) statsCSV() []byte {
+// CSV is PREFIX_stats.csv.
+func (s *Stats) CSV() []byte {
 	out := csvRow(nil, append([]string{
 		"Type", "Name", "Request Count", "Failure Count", "Median Response Time", "Average Response Time",
 		"Min Response Time", "Max Response Time", "Average Content Size", "Requests/s", "Failures/s",
@@ -64,7 +64,8 @@ func (s *Stats) historyRows(now time.Time, full bool) []byte {
 		}
 		row = append(row, e.percentileCells(func(p float64) int {
 			if full {
-				return e.current(now.Unix(), p)
+				ms, _ := e.current(now.Unix(), p)
+				return ms
 			}
 			return e.Percentile(p)
 		})...)
@@ -74,8 +75,8 @@ func (s *Stats) historyRows(now time.Time, full bool) []byte {
 	return out
 }
 
-// failuresCSV is PREFIX_failures.csv.
-func (s *Stats) failuresCSV() []byte {
+// FailuresCSV is PREFIX_failures.csv.
+func (s *Stats) FailuresCSV() []byte {
 	out := csvRow(nil, "Method", "Name", "Error", "Occurrences", "First Seen", "Last Seen")
 	for _, f := range s.Failures() {
 		out = csvRow(out, f.Method, f.Name, f.Error, count(f.Occurrences), timestamp(f.First), timestamp(f.Last))
@@ -83,8 +84,8 @@ func (s *Stats) failuresCSV() []byte {
 	return out
 }
 
-// exceptionsCSV is PREFIX_exceptions.csv: there are no user scripts here that could raise any.
-func exceptionsCSV() []byte { return csvRow(nil, "Count", "Message", "Traceback", "Nodes") }
+// ExceptionsCSV is PREFIX_exceptions.csv: there are no user scripts here that could raise any.
+func ExceptionsCSV() []byte { return csvRow(nil, "Count", "Message", "Traceback", "Nodes") }
 
 func count(n int64) string { return strconv.FormatInt(n, 10) }
 

@@ -116,8 +116,9 @@ func percentile(times map[int]int64, requests int64, p float64) int {
 // Percentile of all requests so far, in ms; p from 0 to 1.
 func (e *Entry) Percentile(p float64) int { return percentile(e.times, e.Requests, p) }
 
-// current is the percentile of about the last ten seconds before now; 0 without any.
-func (e *Entry) current(now int64, p float64) int {
+// current is the percentile of about the last ten seconds before now; false when what was
+// measured until then is not known.
+func (e *Entry) current(now int64, p float64) (ms int, known bool) {
 	for i := range int64(9) {
 		for _, second := range []int64{now - 10 - i, now - 10 + i} {
 			old, ok := e.cache[second]
@@ -130,10 +131,10 @@ func (e *Entry) current(now int64, p float64) int {
 					diff[t] = d
 				}
 			}
-			return percentile(diff, e.Requests-old.requests, p)
+			return percentile(diff, e.Requests-old.requests, p), true
 		}
 	}
-	return 0
+	return 0, false
 }
 
 // Median is Locust's median: the middle bucket, kept between Min and Max.

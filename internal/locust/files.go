@@ -76,11 +76,14 @@ func (f *Files) keep(err error) {
 
 func (f *Files) flush() error {
 	return errors.Join(
-		WriteFile(f.prefix+"_stats.csv", f.stats.statsCSV()),
-		WriteFile(f.prefix+"_failures.csv", f.stats.failuresCSV()),
-		WriteFile(f.prefix+"_exceptions.csv", exceptionsCSV()),
+		WriteFile(f.prefix+"_stats.csv", f.stats.CSV()),
+		WriteFile(f.prefix+"_failures.csv", f.stats.FailuresCSV()),
+		WriteFile(f.prefix+"_exceptions.csv", ExceptionsCSV()),
 	)
 }
+
+// History is the name of the file of the history, and whether it has rows of every task.
+func (f *Files) History() (name string, full bool) { return f.prefix + "_stats_history.csv", f.full }
 
 // Close ends the writing and returns the first error that there was.
 func (f *Files) Close() error {

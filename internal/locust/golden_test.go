@@ -84,9 +84,9 @@ func replay(t *testing.T) (s *Stats, history, full string) {
 
 func TestFilesAreLocusts(t *testing.T) {
 	s, history, full := replay(t)
-	same(t, "stats.csv", string(s.statsCSV()))
-	same(t, "failures.csv", string(s.failuresCSV()))
-	same(t, "exceptions.csv", string(exceptionsCSV()))
+	same(t, "stats.csv", string(s.CSV()))
+	same(t, "failures.csv", string(s.FailuresCSV()))
+	same(t, "exceptions.csv", string(ExceptionsCSV()))
 	same(t, "history.csv", history)
 	same(t, "history_full.csv", full)
 }
@@ -152,7 +152,7 @@ func TestBeforeAnyRequest(t *testing.T) {
 		t.Errorf("history row\n got %s want %s", got, want)
 	}
 	const row = ",Aggregated,0,0,0,0.0,0,0,0,0.0,0.0,N/A,N/A,N/A,N/A,N/A,N/A,N/A,N/A,N/A,N/A,N/A\r\n"
-	if got := string(s.statsCSV()); !strings.HasSuffix(got, row) {
+	if got := string(s.CSV()); !strings.HasSuffix(got, row) {
 		t.Errorf("stats\n got %s want %s", got, row)
 	}
 	if s.ErrorTable(80) != "" || string(s.JSON()) != "[]" {

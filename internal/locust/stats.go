@@ -28,6 +28,7 @@ type Stats struct {
 	now     time.Time
 	recent  []float64 // response times in ms since the last moment
 	shown   int64     // failures until then
+	since   float64   // seconds from the start to the last moment
 }
 
 type key struct{ name, method string }
@@ -51,7 +52,10 @@ type Moment struct {
 // momentsAtMost is how many points a chart of a run with a known length has.
 const momentsAtMost = 300
 
-var _ load.Sink = (*Stats)(nil)
+var (
+	_ load.Sink     = (*Stats)(nil)
+	_ load.Resetter = (*Stats)(nil)
+)
 
 // NewStats returns empty statistics of a run that starts now.
 func NewStats(tasks []scenario.Task, start time.Time) *Stats {
@@ -79,13 +83,10 @@ func (s *Stats) Add(samples []load.Sample) {
 // Tick implements load.Sink.
 func (s *Stats) Tick(p load.Progress) {
 	s.now, s.Users = p.Start.Add(p.Elapsed), p.Users
-	last := 0.0
-	if n := len(s.History); n > 0 {
-		last = s.History[n-1].Seconds
-	}
 	// The last tick of a run comes right after another one; a point for it would be noise.
-	if passed := p.Elapsed.Seconds() - last; passed >= max(0.5, p.Total.Seconds()/momentsAtMost) || len(s.History) == 0 {
+	if passed := p.Elapsed.Seconds() - s.since; passed >= max(0.5, p.Total.Seconds()/momentsAtMost) || len(s.History) == 0 {
 		s.History = append(s.History, s.moment(p.Elapsed.Seconds(), passed))
+		s.since = p.Elapsed.Seconds()
 	}
 }
 
