@@ -13,6 +13,7 @@ const (
 	whatToSend = "What to send"
 	howMuch    = "How much"
 	results    = "Results"
+	webUI      = "Web UI"
 	ourselves  = "What the loader itself costs"
 	logging    = "Logging and configuration"
 )
@@ -55,8 +56,8 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Category: howMuch, Name: "think-time", EnvVars: env("think-time"), Usage: "closed model: `PAUSE` between a user's requests: 0s, 2s, 1s..3s, exponential(2s)"},
 		&cli.StringFlag{Category: howMuch, Name: "shard", EnvVars: env("shard"), Usage: "send one `PART` of the load, 2/3: as one of three loaders with the same --seed, --users and --rate"},
 		&cli.StringFlag{Category: howMuch, Name: "stop-timeout", Aliases: []string{"s"}, EnvVars: env("stop-timeout", "STOP_TIMEOUT"), Value: "60s", Usage: "`TIME` that requests under way at the end may take; Locust's default 0 gives them up"},
-		&cli.BoolFlag{Category: howMuch, Name: "headless", EnvVars: env("headless", "HEADLESS"), Usage: "without the web UI, which is not there yet: needed for now"},
-		&cli.BoolFlag{Name: "autostart", Hidden: true, EnvVars: env("autostart", "AUTOSTART"), Usage: "implied by --headless"},
+		&cli.BoolFlag{Category: howMuch, Name: "headless", EnvVars: env("headless", "HEADLESS"), Usage: "run at once, without the web UI"},
+		&cli.BoolFlag{Category: howMuch, Name: "reset-stats", EnvVars: env("reset-stats", "RESET_STATS"), Usage: "forget what was measured while the users started"},
 
 		&cli.StringFlag{Category: results, Name: "csv", EnvVars: env("csv", "CSV"), Usage: "write `PREFIX`_stats.csv, _stats_history.csv, _failures.csv, _exceptions.csv as Locust does, and _recording.json"},
 		&cli.BoolFlag{Category: results, Name: "csv-full-history", EnvVars: env("csv-full-history", "CSV_FULL_HISTORY"), Usage: "history rows of every task"},
@@ -78,8 +79,25 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "skip-log-setup", Hidden: true, EnvVars: env("skip-log-setup", "SKIP_LOG_SETUP"), Usage: "has no meaning here"},
 	}
 	flags = append(flags, foreignFlags()...)
+	flags = append(flags, webFlags()...)
 	flags = append(flags, command.PyroscopeFlags(ourselves, "profiles of the loader itself, with --self-profile")...)
 	return append(flags, command.Flags()...)
+}
+
+// webFlags are those of the web UI.
+func webFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Category: webUI, Name: "web-host", EnvVars: env("web-host", "WEB_HOST"), Usage: "`ADDRESS` to listen on", DefaultText: "all, as Locust"},
+		&cli.IntFlag{Category: webUI, Name: "web-port", Aliases: []string{"P"}, EnvVars: env("web-port", "WEB_PORT"), Value: 8089, Usage: "`PORT` to listen on"},
+		&cli.StringFlag{Category: webUI, Name: "web-base-path", EnvVars: env("web-base-path", "WEB_BASE_PATH"), Usage: "`PATH` of the page behind a proxy, /loader"},
+		&cli.BoolFlag{Category: webUI, Name: "web-login", EnvVars: env("web-login", "WEB_LOGIN"), Usage: "ask for a name and a password"},
+		&cli.StringFlag{Category: webUI, Name: "web-auth", EnvVars: env("web-auth", "WEB_AUTH"), Usage: "the `NAME:PASSWORD` to ask for", DefaultText: "one that the log tells"},
+		&cli.StringFlag{Category: webUI, Name: "tls-cert", EnvVars: env("tls-cert", "TLS_CERT"), Usage: "`FILE` with a certificate, for https"},
+		&cli.StringFlag{Category: webUI, Name: "tls-key", EnvVars: env("tls-key", "TLS_KEY"), Usage: "`FILE` with its key"},
+		&cli.BoolFlag{Category: webUI, Name: "autostart", EnvVars: env("autostart", "AUTOSTART"), Usage: "run at once, with the web UI; implied by --headless"},
+		&cli.IntFlag{Category: webUI, Name: "autoquit", EnvVars: env("autoquit", "AUTOQUIT"), Value: -1, Usage: "with --autostart: end so many `SECONDS` after the run", DefaultText: "stay"},
+		&cli.BoolFlag{Category: webUI, Name: "class-picker", EnvVars: env("class-picker", "USERCLASS_PICKER"), Usage: "let the form choose among the scenario's user classes"},
+	}
 }
 
 // words splits --tags a,b and --tags a --tags b alike; LOCUST_TAGS separates by spaces.

@@ -78,32 +78,59 @@ func writable(dir string) error {
 }
 
 func (o *output) sinks(stats *locust.Stats, s *scenario.Scenario, start time.Time, shard load.Shard) ([]load.Sink, error) {
-	sinks := []load.Sink{stats}
-	if listen := o.c.String("metrics-listen"); listen != "" {
-		var err error
-		if o.exporter, err = load.NewExporter(listen, s, shard); err != nil {
-			return nil, command.NotAllowed(err)
-		}
-		sinks = append(sinks, o.exporter)
+	sinks, err := o.ofRun(s, start, shard)
+	if err != nil {
+		return nil, err
 	}
-	if path := o.c.String("hlog"); path != "" {
-		var err error
-		if o.hlog, err = load.NewHLog(path, s, start); err != nil {
-			return nil, command.NotAllowed(err)
-		}
-		sinks = append(sinks, o.hlog)
+	sinks = append(sinks, stats)
+	if err := o.openFiles(stats); err != nil {
+		return nil, err
 	}
-	if prefix := o.c.String("csv"); prefix != "" {
-		var err error
-		if o.files, err = locust.NewFiles(stats, prefix, o.c.Bool("csv-full-history")); err != nil {
-			return nil, command.NotAllowed(err)
-		}
+	if o.files != nil {
 		sinks = append(sinks, o.files)
 	}
 	if !o.c.Bool("only-summary") {
 		sinks = append(sinks, o.shower(stats, s))
 	}
 	return sinks, nil
+}
+
+// ofRun opens what belongs to one run, in place of that of the run before: metrics and the
+// interval log.
+func (o *output) ofRun(s *scenario.Scenario, start time.Time, shard load.Shard) (sinks []load.Sink, err error) {
+	if listen := o.c.String("metrics-listen"); listen != "" {
+		if o.exporter != nil {
+			if err := o.exporter.Close(o.c.Context, 0); err != nil {
+				return nil, err
+			}
+		}
+		if o.exporter, err = load.NewExporter(listen, s, shard); err != nil {
+			return nil, command.NotAllowed(err)
+		}
+		sinks = append(sinks, o.exporter)
+	}
+	if path := o.c.String("hlog"); path != "" {
+		if o.hlog != nil {
+			if err := o.hlog.Close(); err != nil {
+				return nil, err
+			}
+		}
+		if o.hlog, err = load.NewHLog(path, s, start); err != nil {
+			return nil, command.NotAllowed(err)
+		}
+		sinks = append(sinks, o.hlog)
+	}
+	return sinks, nil
+}
+
+// openFiles creates the CSV files, where they are asked for.
+func (o *output) openFiles(stats *locust.Stats) (err error) {
+	if prefix := o.c.String("csv"); prefix != "" {
+		if o.files, err = locust.NewFiles(stats, prefix, o.c.Bool("csv-full-history")); err != nil {
+			return command.NotAllowed(err)
+		}
+	}
+	return nil
 }
 
 // shower shows the run while it goes on: a live table on a terminal, lines now and then elsewhere.

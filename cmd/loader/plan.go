@@ -71,10 +71,7 @@ func thresholds(text string) ([]scenario.Threshold, error) {
 }
 
 func readScenario(c *cli.Context) (*scenario.Scenario, error) {
-	var o scenario.Options
-	if q := c.String("queries"); q != "" {
-		o.Data = map[string]string{"queries": q}
-	}
+	o := dataOptions(c)
 	name := c.String("scenario")
 	if f := c.String("locustfile"); name == "" && f != "" {
 		if err := missing(f); err != nil {
@@ -89,6 +86,14 @@ func readScenario(c *cli.Context) (*scenario.Scenario, error) {
 		return scenario.Suite(o)
 	}
 	return scenario.Load(name, o)
+}
+
+// dataOptions replaces data sets as the flags say.
+func dataOptions(c *cli.Context) (o scenario.Options) {
+	if q := c.String("queries"); q != "" {
+		o.Data = map[string]string{"queries": q}
+	}
+	return o
 }
 
 // amounts applies the flags that say how much is sent.

@@ -28,7 +28,7 @@ type progress struct {
 	printed  time.Duration
 }
 
-var _ load.Sink = (*progress)(nil)
+var _ load.Resetter = (*progress)(nil)
 
 // Add implements load.Sink.
 func (p *progress) Add(samples []load.Sample) {
@@ -64,6 +64,11 @@ func (p *progress) Tick(t load.Progress) {
 	oldest := p.seconds[window-1][:0]
 	copy(p.seconds[1:], p.seconds[:window-1])
 	p.seconds[0] = oldest
+}
+
+// Reset implements load.Resetter.
+func (p *progress) Reset(load.Progress) {
+	p.seconds, p.requests, p.failures, p.limited = [window][]time.Duration{}, 0, 0, 0
 }
 
 func (p *progress) line(t load.Progress) string {

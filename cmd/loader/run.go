@@ -26,7 +26,7 @@ func runCommand(abort context.Context) *cli.Command {
 	return &cli.Command{
 		Name:      "run",
 		Usage:     "send a scenario and measure what comes back",
-		UsageText: "loader run --host http://localhost:8000 -u 50 -r 10 -t 5m --headless --csv results/baseline --html results/baseline.html\nloader run --host http://localhost:8000 --scenario peak --headless --agent http://127.0.0.1:9470 --csv results/peak\nloader run --host http://localhost:8000 --rate 50/s -t 2m --headless --threshold 'POST /api/v1/chat: p95 < 1s'\nloader run --scenario my.yaml --headless",
+		UsageText: "loader run --host http://localhost:8000 -u 50 -r 10 -t 5m --headless --csv results/baseline --html results/baseline.html\nloader run --host http://localhost:8000 --scenario peak --headless --agent http://127.0.0.1:9470 --csv results/peak\nloader run --host http://localhost:8000 --rate 50/s -t 2m --headless --threshold 'POST /api/v1/chat: p95 < 1s'\nloader run --scenario my.yaml --headless\nloader run --host http://localhost:8000      (the web UI on http://localhost:8089)",
 		Description: "Values come from flags, then the environment (RAGSCOPE_… or Locust's LOCUST_…), then the --config file (YAML, or\n" +
 			"Locust's form when it ends in .conf), then locust.conf and ~/.locust.conf, then the scenario.\n" +
 			"Without --scenario the suite's tasks are sent: hybrid search 3, chat 1, vector search 0.5, chat stream 0.5, health 0.2.\n" +
@@ -71,17 +71,22 @@ func runLoad(c *cli.Context, abort context.Context) error {
 		printTasks(c.App.Writer, s, c.Bool("show-task-ratio"))
 		return nil
 	}
-	if err := checkHost(s); err != nil {
+	if err := checkWeb(c); err != nil {
 		return err
 	}
-	if !c.Bool("headless") {
-		return command.Wrong("the web UI is not there yet: add --headless")
+	if s.Host != "" || c.Bool("headless") || c.Bool("autostart") { // else the form asks for it
+		if err := checkHost(s); err != nil {
+			return err
+		}
 	}
 	stop, err := profileSelf(c)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	if !c.Bool("headless") {
+		return web(c, abort, s)
+	}
 	return measure(c, abort, s)
 }
 
@@ -121,8 +126,8 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 		return err
 	}
 	result, err := load.Run(c.Context, load.Config{
-		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed, Shard: shard,
-		Connections: load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")},
+		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed, Shard: shard, ResetStats: c.Bool("reset-stats"),
+		Connections: connections(c),
 	})
 	if err != nil {
 		return errors.Join(err, out.close())
@@ -149,6 +154,10 @@ func drawing(c *cli.Context) (seed uint64, shard load.Shard, err error) {
 	}
 	slog.Debug("drawing tasks, data and pauses", "seed", seed)
 	return seed, shard, nil
+}
+
+func connections(c *cli.Context) load.Connections {
+	return load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")}
 }
 
 func setLogger(c *cli.Context) (closeLog func(), err error) {

@@ -163,6 +163,7 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(promises, []byte("# ours\nhttp_req_failed:rate<1%\nGET /health: p95 < 20s\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	_, taken, _ := strings.Cut(strings.TrimPrefix(api, "http://"), ":")
 	short := []string{"--host", api, "-t", "200ms", "--think-time", "1ms", "--headless", "--only-summary"}
 	tests := map[string]struct {
 		args []string
@@ -182,7 +183,13 @@ func TestExitCodes(t *testing.T) {
 		"list of scenarios":     {[]string{"run", "--list-scenarios"}, 0},
 		"open scenario":         {append(short, "--scenario", "peak-open", "--tags", "health"), 0},
 		"no host":               {[]string{"-u", "1", "--headless"}, 2},
-		"not headless":          {[]string{"--host", api}, 2},
+		"port taken":            {[]string{"--host", api, "--web-port", taken}, 3},
+		"autoquit alone":        {[]string{"--host", api, "--autoquit", "1"}, 2},
+		"half a certificate":    {[]string{"--host", api, "--tls-cert", "x"}, 2},
+		"no such certificate":   {[]string{"--host", api, "-P", "0", "--tls-cert", "x", "--tls-key", "x"}, 3},
+		"autostart, no host":    {[]string{"--autostart"}, 2},
+		"autostart, autoquit":   {[]string{"--host", api, "-P", "0", "--autostart", "--autoquit", "0", "-t", "200ms", "--think-time", "1ms", "--tags", "health"}, 0},
+		"autostart, failures":   {[]string{"--host", api, "-P", "0", "--autostart", "--autoquit", "0", "-t", "200ms", "--think-time", "1ms", "--tags", "chat", "-E", "stream"}, 1},
 		"host without scheme":   {[]string{"--host", "localhost:8000", "--headless"}, 2},
 		"unknown flag":          {append(short, "--nosuch"), 2},
 		"unknown command":       {[]string{"sweep"}, 2},

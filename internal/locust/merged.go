@@ -59,7 +59,7 @@ func (s *Stats) WriteMerged(prefix string) error {
 	for _, f := range []struct {
 		suffix string
 		text   []byte
-	}{{"_stats.csv", s.statsCSV()}, {"_failures.csv", s.failuresCSV()}, {"_exceptions.csv", exceptionsCSV()}} {
+	}{{"_stats.csv", s.CSV()}, {"_failures.csv", s.FailuresCSV()}, {"_exceptions.csv", ExceptionsCSV()}} {
 		if err := WriteFile(prefix+f.suffix, f.text); err != nil {
 			return err
 		}

@@ -177,6 +177,21 @@ func (s *Scenario) Only(names []string) error {
 	return nil
 }
 
+// OnlyTasks keeps those turns of a class that are named.
+func (s *Scenario) OnlyTasks(class string, names []string) error {
+	for i := range s.Classes {
+		if c := &s.Classes[i]; c.Name == class {
+			c.Turns = slices.DeleteFunc(c.Turns, func(q Sequence) bool { return !slices.Contains(names, q.Name) })
+		}
+	}
+	s.Classes = slices.DeleteFunc(s.Classes, func(c Class) bool { return len(c.Turns) == 0 })
+	if len(s.Classes) == 0 {
+		return fmt.Errorf("no task of scenario %s is left; none is named one of %v", s.Name, names)
+	}
+	s.index()
+	return nil
+}
+
 // Equalize gives every turn of a class the same weight.
 func (s *Scenario) Equalize() {
 	for c := range s.Classes {
@@ -196,6 +211,9 @@ func (s *Scenario) SetThink(t Think) {
 
 // ThinkTime is the users' pause in words: "1s..3s", or that of each class.
 func (s *Scenario) ThinkTime() string {
+	if len(s.Classes) == 0 {
+		return Think{}.String()
+	}
 	var words []string
 	same := true
 	for _, c := range s.Classes {
