@@ -51,15 +51,23 @@ func Parse(file string, text []byte, dir fs.FS, o Options) (*Scenario, error) {
 	return s, nil
 }
 
-// once leaves out repeated complaints: a class's headers are compiled for each of its requests.
+// once puts complaints in the order of their lines, and leaves out repeated ones: a class's headers are compiled for each of its requests.
 func once(errs []error) (out []error) {
 	seen := map[string]bool{}
 	for _, err := range errs {
-		if !seen[err.Error()] {
-			seen[err.Error()] = true
+		text, _, _ := strings.Cut(err.Error(), " (variables here") // which differ from request to request
+		if !seen[text] {
+			seen[text] = true
 			out = append(out, err)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b error) int {
+		var x, y *Error
+		if !errors.As(a, &x) || !errors.As(b, &y) {
+			return 0
+		}
+		return cmp.Or(cmp.Compare(x.Line, y.Line), cmp.Compare(x.Column, y.Column))
+	})
 	return out
 }
 

@@ -299,12 +299,16 @@ func (c *converter) taskSet(u *user, n node) {
 		return
 	}
 	all := task{name: n.text("name"), weight: int64(1)}
-	for i, t := range in.tasks {
-		if i > 0 && u.think != "" { // Locust waits between the tasks of a sequence, too
-			all.steps[len(all.steps)-1].think = u.think
+	for _, t := range in.tasks {
+		switch last := t.steps[len(t.steps)-1]; {
+		case last.think == "":
+			last.think = u.think
+		case u.think != "":
+			c.lost(c.head(n), "a pause at the end of %s stands in the place of the wait_time", t.name)
 		}
 		all.steps = append(all.steps, t.steps...)
 	}
+	u.think = "" // Locust waits after each task of a sequence: that is now in the steps
 	if len(all.steps) > 0 {
 		u.tasks = append(u.tasks, all)
 	}
