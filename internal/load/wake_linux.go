@@ -18,11 +18,18 @@ type alarm struct {
 	file *os.File
 	buf  [8]byte
 	late time.Duration // how late the timer wakes this goroutine, a running mean
+	gap  time.Duration // between two calls, a running mean
+	last time.Time     // call
 }
 
-// maxLate bounds the lead that the alarm takes: what is later is another program's turn on the CPU,
-// and waiting for that cannot be made up for.
-const maxLate = 100 * time.Microsecond
+const (
+	// maxLate bounds the lead that the alarm takes: what is later is another program's turn on the CPU, and
+	// waiting for that cannot be made up for.
+	maxLate = 100 * time.Microsecond
+	// minGap is the mean gap from which on a lead is taken: with shorter ones, at 5,000/s and more, so much
+	// time would be spent turning that requests come late for want of CPU (0.69 to 0.88 cores at 10,000/s).
+	minGap = 200 * time.Microsecond
+)
 
 func newAlarm() (*alarm, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
@@ -37,11 +44,15 @@ func newAlarm() (*alarm, error) {
 // every gap between two arrivals that is shorter than the lateness would shrink to nothing, and
 // those of a Poisson process would not be exponential any more.
 func (a *alarm) wait(ctx context.Context, d time.Duration) error {
+	begin, lead := time.Now(), a.late
+	a.gap += (min(begin.Sub(a.last), time.Second) - a.gap) / 16
+	if a.last = begin; a.gap < minGap {
+		lead = 0
+	}
 	if d <= 0 {
 		return ctx.Err()
 	}
-	begin := time.Now()
-	if asleep := d - a.late; asleep > 0 {
+	if asleep := d - lead; asleep > 0 {
 		if err := a.sleep(ctx, asleep); err != nil {
 			return err
 		}
