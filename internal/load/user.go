@@ -95,12 +95,14 @@ func (w *worker) turn(ctx context.Context, u *user, sequence int, intended time.
 	if !u.started {
 		start := &u.class.OnStart
 		if len(start.Steps) > 0 {
-			intended = w.play(ctx, u, start, intended)
+			if intended = w.play(ctx, u, start, intended); ctx.Err() != nil {
+				if w.run.scenario.Rate > 0 { // the arrival is not sent any more
+					w.run.missed.Add(1)
+				}
+				return intended
+			}
 		}
 		u.started = u.env.Brought(start)
-		if ctx.Err() != nil {
-			return intended
-		}
 	}
 	return w.play(ctx, u, &u.class.Turns[sequence], intended)
 }
