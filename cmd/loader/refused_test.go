@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -54,6 +57,53 @@ func TestForeignFlags(t *testing.T) {
 				t.Errorf("LOCUST_%s: exit code %d, want %d: %s", f.env, code, want, text)
 			}
 			t.Setenv("LOCUST_"+f.env, "")
+		}
+	}
+}
+
+// Every flag and variable that the real Locust's parser knows is one of run's.
+func TestEveryFlagOfLocust(t *testing.T) {
+	out, err := exec.Command(filepath.Join(locustVenv(t), "python"), "-c", `
+import json
+from locust.argument_parser import get_parser
+print(json.dumps([[a.option_strings, a.env_var or ""] for a in get_parser()._actions if a.option_strings]))`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var theirs []struct {
+		names []string
+		env   string
+	}
+	var raw [][2]json.RawMessage
+	if err := json.Unmarshal(out, &raw); err != nil || len(raw) < 50 {
+		t.Fatalf("%d flags, %v", len(raw), err)
+	}
+	for _, x := range raw {
+		var names []string
+		var env string
+		if json.Unmarshal(x[0], &names) != nil || json.Unmarshal(x[1], &env) != nil {
+			t.Fatalf("%s", x)
+		}
+		theirs = append(theirs, struct {
+			names []string
+			env   string
+		}{names, env})
+	}
+	known, variables := []string{"help", "h", "version", "V", "web-auth"}, []string{"LOCUST_WEB_AUTH"}
+	for _, f := range runFlags() {
+		known = append(known, f.Names()...)
+		if e, ok := f.(interface{ GetEnvVars() []string }); ok {
+			variables = append(variables, e.GetEnvVars()...)
+		}
+	}
+	for _, f := range theirs {
+		for _, n := range f.names {
+			if !slices.Contains(known, strings.TrimLeft(n, "-")) {
+				t.Errorf("%s is not known", n)
+			}
+		}
+		if f.env != "" && !slices.Contains(variables, f.env) {
+			t.Errorf("%s of %v is not known", f.env, f.names)
 		}
 	}
 }
