@@ -182,9 +182,10 @@ __attribute__((noinline)) int unknown_frame(void)
 static EBPF_INLINE ErrorCode by_rule(UnwindState *state, UnwindInfo *info, s32 adjust)
 {
 	u64 cfa = unwind_calc_register_with_deref(state, info->baseReg, info->param + adjust, (info->flags & UNWIND_FLAG_DEREF_CFA) != 0);
-	u64 aux = unwind_calc_register(state, info->auxBaseReg, info->auxParam), both[2];
+	u64 aux, both[2];
 
-	state->cfa = cfa;
+	state->cfa = cfa; /* aux may be told from it */
+	aux = unwind_calc_register(state, info->auxBaseReg, info->auxParam);
 	if (info->flags & UNWIND_FLAG_REGISTER_RA) {
 		state->pc = aux;
 		state->fp = 0;
