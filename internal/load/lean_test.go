@@ -327,11 +327,12 @@ func TestExpect(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
+	t.Parallel() // it sleeps
 	base := scripted(t, func(_ int, conn net.Conn, r *bufio.Reader) {
 		for req, _ := request(r); req != nil; req, _ = request(r) {
 			switch req.URL.Path {
 			case "/slow":
-				time.Sleep(200 * time.Millisecond)
+				time.Sleep(600 * time.Millisecond)
 			case "/never":
 				time.Sleep(3 * time.Second)
 			case "/stall":
@@ -346,11 +347,11 @@ func TestTimeouts(t *testing.T) {
 		first      time.Duration
 	}{
 		{path: "/slow"}, {path: "/slow"}, // the second ends after the deadline of the first
-		{path: "/never", want: "timed out after 300ms"},
+		{path: "/never", want: "timed out after 1s"},
 		{path: "/slow"},
-		{path: "/stall", want: "timed out after 300ms"},
-		{path: "/never", want: "no byte of an answer after 100ms", first: 100 * time.Millisecond},
-		{path: "/stall", want: "timed out after 300ms", first: 100 * time.Millisecond},
+		{path: "/stall", want: "timed out after 1s"},
+		{path: "/never", want: "no byte of an answer after 400ms", first: 400 * time.Millisecond},
+		{path: "/stall", want: "timed out after 1s", first: 400 * time.Millisecond},
 	}
 	s := lean(t, base, Connections{})
 	for _, tt := range tests {
@@ -359,7 +360,7 @@ func TestTimeouts(t *testing.T) {
 			on = lean(t, base, Connections{FirstByteTimeout: tt.first})
 		}
 		r := get(tt.path)
-		r.Timeout = 300 * time.Millisecond
+		r.Timeout = time.Second
 		a := on.Send(r)
 		limit := r.Timeout
 		if strings.HasPrefix(tt.want, "no byte") {

@@ -191,11 +191,10 @@ func TestChecksOfAnswers(t *testing.T) {
 		`{path: /}, save: {v: {json: status, regexp: '^o(.)$'}}`:        "",
 	}
 	for text, want := range tests {
-		sc := parse(t, "users: 1\nrun_time: 50ms\nthink_time: 40ms\ntasks: [{request: "+text+"}]\n")
-		res, err := Run(context.Background(), Config{Scenario: sc, Host: web.URL, StopTimeout: time.Second})
-		if err != nil {
-			t.Fatal(err)
-		}
+		sc := parse(t, "users: 1\nthink_time: 40ms\ntasks: [{request: "+text+"}]\n")
+		c, stop := controlled(t, Config{Scenario: sc, Host: web.URL})
+		until(t, c, func(r *Result) bool { return r.All().Requests > 0 })
+		res := stop()
 		got := ""
 		for f := range res.Tasks[0].Errors {
 			got = f.String()
