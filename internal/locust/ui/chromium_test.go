@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -46,6 +47,7 @@ func openTab(t *testing.T) *tab {
 		t.Fatal(err)
 	}
 	cmd.ExtraFiles = []*os.File{toRead, fromWrite}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Skipf("chromium does not run here: %v", err)
 	}
@@ -62,6 +64,10 @@ func openTab(t *testing.T) *tab {
 		<-over
 		_ = cmd.Wait()
 		cancel()
+		// Its helpers outlive it, and write into its folder. Who is dead may stay in the group where nobody waits for orphans.
+		for end := time.Now().Add(5 * time.Second); syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) == nil && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
 		fromRead.Close()
 	})
 	var target struct{ TargetID string }
