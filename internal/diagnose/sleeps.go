@@ -43,10 +43,8 @@ func sleepFacts(places []slept, rec *recording.Recording) (out []string) {
 	if len(out) > 0 {
 		return out
 	}
-	for _, n := range rec.NotMeasured {
-		if n.What == OffCPUProfile {
-			return []string{"In which functions is not measured: " + n.Why + "."}
-		}
+	if why := rec.WhyNot(OffCPUProfile); why != "" {
+		return []string{"In which functions is not measured: " + why + "."}
 	}
 	return nil
 }

@@ -135,6 +135,16 @@ type Followed struct {
 	Seconds  float64 `json:"seconds"` // their latencies' sum
 }
 
+// WhyNot is why something was not measured, "" where the recording does not say so.
+func (r *Recording) WhyNot(what string) string {
+	for _, n := range r.NotMeasured {
+		if n.What == what {
+			return n.Why
+		}
+	}
+	return ""
+}
+
 // Basis is of how many requests Stages, CPUSeconds, OffCPUSeconds and Overlapped are made, and these requests'
 // seconds.
 func (e *Endpoint) Basis() (requests int64, seconds float64) {

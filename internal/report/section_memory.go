@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -36,12 +37,7 @@ func (b *builder) memory() Section {
 
 // hotspotsWhy gives the recording's own reason where it has one.
 func hotspotsWhy(r *recording.Recording) string {
-	for _, n := range r.NotMeasured {
-		if n.What == memoryfile.Hotspots {
-			return n.Why
-		}
-	}
-	return "the recording holds no allocation stacks"
+	return cmp.Or(r.WhyNot(memoryfile.Hotspots), "the recording holds no allocation stacks")
 }
 
 func memoryTable(ticks []recording.MemoryTick) *Table {

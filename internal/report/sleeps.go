@@ -25,10 +25,8 @@ func (b *builder) sleeps(s *Section) {
 
 // noSleeps is why there is no table.
 func (b *builder) noSleeps() string {
-	for _, n := range b.whole.NotMeasured {
-		if n.What == diagnose.OffCPUProfile {
-			return "not measured (" + n.Why + ")"
-		}
+	if why := b.whole.WhyNot(diagnose.OffCPUProfile); why != "" {
+		return "not measured (" + why + ")"
 	}
 	if b.whole.Sleeps == nil {
 		return "not measured, because the recordings hold none"

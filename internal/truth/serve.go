@@ -170,13 +170,7 @@ func awaitStacks(w *watch.Watcher, cpu bool) error {
 		what = "CPU flame graph"
 	}
 	for range 300 {
-		why = ""
-		for _, n := range w.Recording().NotMeasured {
-			if n.What == what {
-				why = n.Why
-			}
-		}
-		if why == "" {
+		if why = w.Recording().WhyNot(what); why == "" {
 			return nil
 		}
 		time.Sleep(100 * time.Millisecond)
