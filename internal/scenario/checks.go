@@ -45,11 +45,7 @@ func (r *reader) statuses(n *node) (out []int) {
 	if n == nil {
 		return nil
 	}
-	items := n.items
-	if n.kind == scalarKind {
-		items = []*node{n}
-	}
-	for _, item := range items {
+	for _, item := range n.oneOrMore() {
 		code := r.count(item, "status")
 		if code < 100 || code > 599 {
 			r.fail(item, "status %d is not an HTTP status; write one from 100 to 599, or a list of them", code)
@@ -135,12 +131,8 @@ func (r *reader) texts(n *node, what string) []string {
 	if n == nil {
 		return nil
 	}
-	items := n.items
-	if n.kind == scalarKind {
-		items = []*node{n}
-	}
 	var out []string
-	for _, item := range items {
+	for _, item := range n.oneOrMore() {
 		out = append(out, r.text(item, what))
 	}
 	return out

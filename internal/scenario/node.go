@@ -37,6 +37,14 @@ type field struct {
 	value *node
 }
 
+// oneOrMore are the items of a list; a single value is a list of one.
+func (n *node) oneOrMore() []*node {
+	if n.kind == scalarKind {
+		return []*node{n}
+	}
+	return n.items
+}
+
 // Error is a complaint about a place in a file.
 type Error struct {
 	File         string
