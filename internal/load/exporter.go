@@ -92,8 +92,8 @@ func (e *Exporter) serve(l net.Listener, registry *prometheus.Registry) {
 	mux := http.NewServeMux()
 	handler := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	mux.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
-		handler.ServeHTTP(w, r)
 		e.scrapes.Add(1)
+		handler.ServeHTTP(w, r)
 	})
 	e.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() {
@@ -137,8 +137,11 @@ func (e *Exporter) Tick(p Progress) {
 	}
 }
 
+// answerWithin is how long the last answer may take.
+const answerWithin = 2 * time.Second
+
 // Close ends the serving. Where Prometheus has been there during the run, it first waits until it has
-// fetched the last figures, at most for the given time or until ctx ends.
+// asked for the last figures, at most for the given time or until ctx ends; an answer under way is sent whole.
 func (e *Exporter) Close(ctx context.Context, patience time.Duration) error {
 	if before := e.scrapes.Load(); before > 0 {
 		ctx, cancel := context.WithTimeout(ctx, patience)
@@ -147,7 +150,12 @@ func (e *Exporter) Close(ctx context.Context, patience time.Duration) error {
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
-	err := e.server.Close()
+	leave, cancel := context.WithTimeout(context.Background(), answerWithin)
+	defer cancel()
+	err := e.server.Shutdown(leave)
+	if err != nil {
+		err = e.server.Close()
+	}
 	<-e.done
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("--metrics-listen: %w", err)
