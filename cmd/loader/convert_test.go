@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
 )
 
 // api answers what the locustfiles of the converter's tests ask for, and notes what they sent
@@ -83,7 +85,7 @@ func counts(t *testing.T, prefix string) (map[string]float64, string) {
 // servers of their own: both send the same kinds of requests, with the same names, in the same
 // shares, with the same content.
 func TestConvertedLocustfileBesideRealLocust(t *testing.T) {
-	bin := locustVenv(t)
+	bin := locusttest.Need(t)
 	const source = "../../internal/locust/locustfile/testdata/"
 	dir := t.TempDir()
 	suite, err := os.ReadFile(source + "suite.py")

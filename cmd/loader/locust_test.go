@@ -3,36 +3,19 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-)
 
-// locustVenv returns the folder of programs of the environment that .ci/setup makes: Locust
-// 2.46.3, pandas, and HdrHistogram's reader.
-func locustVenv(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "ragscope", "test-venv-locust")
-	if _, err := os.Stat(filepath.Join(dir, "stamp")); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%v: .ci/setup makes it", err)
-		}
-		t.Skip("SKIPPED: NOT HELD AGAINST REAL LOCUST: .ci/setup makes the environment that this needs")
-	}
-	return filepath.Join(dir, "bin")
-}
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
+)
 
 // A real Locust and the loader send the same to the same server at the same time; scripts made
 // for the files of the one must not notice the other.
 func TestBesideRealLocust(t *testing.T) {
-	bin := locustVenv(t)
+	bin := locusttest.Need(t)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(3 * time.Millisecond)
 		switch r.URL.Path {

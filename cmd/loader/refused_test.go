@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/ragscope/ragscope/internal/command"
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
 )
 
 // said returns the exit code and what was written to standard error and the log.
@@ -63,7 +64,7 @@ func TestForeignFlags(t *testing.T) {
 
 // Every flag and variable that the real Locust's parser knows is one of run's.
 func TestEveryFlagOfLocust(t *testing.T) {
-	out, err := exec.Command(filepath.Join(locustVenv(t), "python"), "-c", `
+	out, err := exec.Command(filepath.Join(locusttest.Need(t), "python"), "-c", `
 import json
 from locust.argument_parser import get_parser
 print(json.dumps([[a.option_strings, a.env_var or ""] for a in get_parser()._actions if a.option_strings]))`).Output()

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
 	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/scenario"
 )
@@ -257,11 +258,7 @@ p90 about 0. The tools ran one after the other, each with its own four stalls.
 func (b *bench) settle() { time.Sleep(stalledRun/4 + 1500*time.Millisecond) }
 
 func (b *bench) locust() string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return filepath.Join(cache, "ragscope", "test-venv-locust", "bin", "locust")
+	return filepath.Join(locusttest.Bin(b), "locust")
 }
 
 // locustStalls has 50 fast users who each mean to send 40 requests a second.

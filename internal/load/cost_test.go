@@ -21,6 +21,7 @@ import (
 
 	"github.com/ragscope/ragscope/internal/load"
 	"github.com/ragscope/ragscope/internal/locust"
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
 	"github.com/ragscope/ragscope/internal/scenario"
 )
 
@@ -165,17 +166,13 @@ func costTools(t *testing.T, dir, base string) []tool {
 	if out, err := exec.Command("go", "build", "-o", loader, "github.com/ragscope/ragscope/cmd/loader").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
 	users := strconv.Itoa(costUsers)
 	return []tool{
 		{name: "wrk", warm: time.Second, argv: []string{"wrk", "-t1", "-c" + users, "-d600s", base + "/health"}},
 		{name: "loader run", warm: time.Second, argv: []string{loader, "run", "--headless", "--only-summary", "--scenario", write(t, dir, "health.yaml", costScenario), "--host", base, "-u", users, "-r", "1000"}},
 		{name: "the same with net/http (`--http2`'s sender)", warm: time.Second, argv: []string{"env", "COST_CHILD=" + base, os.Args[0], "-test.run", "^TestCostChild$", "-test.timeout", "0"}},
 		{name: "Locust FastHttpUser", warm: 4 * time.Second, argv: []string{
-			filepath.Join(cache, "ragscope", "test-venv-locust", "bin", "locust"), "-f", write(t, dir, "locustfile.py", costLocust),
+			filepath.Join(locusttest.Bin(t), "locust"), "-f", write(t, dir, "locustfile.py", costLocust),
 			"--host", base, "-u", users, "-r", "1000", "--headless", "--only-summary",
 		}},
 	}

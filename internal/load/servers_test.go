@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
 	"github.com/ragscope/ragscope/internal/scenario"
 )
 
@@ -90,11 +91,7 @@ func start(t *testing.T, address string, argv ...string) (base string) {
 
 func uvicorn(http string) func(t *testing.T) string {
 	return func(t *testing.T) string {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Fatal(err)
-		}
-		python := filepath.Join(cache, "ragscope", "test-venv-locust", "bin", "python")
+		python := filepath.Join(locusttest.Bin(t), "python")
 		if exec.Command(python, "-c", "import uvicorn, httptools, h11").Run() != nil {
 			missing(t, "uvicorn")
 		}

@@ -18,23 +18,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// realLocust returns Locust 2.46.3 of the environment that .ci/setup makes.
-func realLocust(t *testing.T) string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(cache, "ragscope", "test-venv-locust")
-	if _, err := os.Stat(filepath.Join(dir, "stamp")); err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatalf("%v: .ci/setup makes it", err)
-		}
-		t.Skip("SKIPPED: NOT HELD AGAINST REAL LOCUST: .ci/setup makes the environment that this needs")
-	}
-	return filepath.Join(dir, "bin", "locust")
-}
+	"github.com/ragscope/ragscope/internal/locust/locusttest"
+)
 
 func startLocust(t *testing.T, program, host string) string {
 	t.Helper()
@@ -238,7 +224,7 @@ func TestInterfaceIsLocusts(t *testing.T) {
 	}
 	t.Parallel()
 	host := target(t)
-	theirs := startLocust(t, realLocust(t), host)
+	theirs := startLocust(t, filepath.Join(locusttest.Need(t), "locust"), host)
 	_, ours := served(t, suite, host, nil)
 	want, got := interview(t, theirs), interview(t, ours)
 	for _, m := range []map[string]answer{want, got} {
