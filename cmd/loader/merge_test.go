@@ -32,7 +32,7 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// startPrometheus scrapes the addresses four times a second and returns its own.
+// startPrometheus scrapes the addresses each second and returns its own.
 func startPrometheus(t *testing.T, targets ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
@@ -48,7 +48,7 @@ func startPrometheus(t *testing.T, targets ...string) string {
 		t.Fatal(err)
 	}
 	config := filepath.Join(dir, "prometheus.yml")
-	text := fmt.Sprintf("global: {scrape_interval: 250ms, scrape_timeout: 200ms}\nscrape_configs: [{job_name: loader, static_configs: [{targets: %s}]}]\n", list)
+	text := fmt.Sprintf("global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs: [{job_name: loader, static_configs: [{targets: %s}]}]\n", list)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
