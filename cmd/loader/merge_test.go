@@ -137,6 +137,7 @@ func TestTwoLoadersOfOneRun(t *testing.T) {
 		t.Errorf("the merged CSV counts %s of %d", got, n)
 	}
 	// Series of loaders that have ended are stale: their last values lie a moment back.
+	time.Sleep(100 * time.Millisecond) // the steps below end at a multiple of 50 ms, and must hold the last scrape
 	const series = `ragscope_load_request_duration_seconds{clock="response",endpoint="GET /a"}`
 	if got := ask(t, prometheus, "sum(max_over_time(histogram_count("+series+")[1m:50ms]))"); got != float64(n) {
 		t.Errorf("Prometheus counts %g of %d", got, n)
