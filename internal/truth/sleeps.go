@@ -94,7 +94,7 @@ type SleepFindings struct {
 var sleepPaths = []struct {
 	path  string
 	at, n int
-}{{"/loop", 2, 40}, {"/short", 2, 40}, {"/pool", 8, 200}, {"/locks", 6, 60}, {"/gil", 4, 20}, {"/files", 8, 300}, {"/rest", 8, 40}}
+}{{"/loop", 2, 40}, {"/short", 2, 40}, {"/pool", 8, 200}, {"/locks", 6, 60}, {"/gil", 4, 60}, {"/files", 8, 300}, {"/rest", 8, 40}}
 
 // RunSleeps has the application sleep and compares where it was seen to.
 func RunSleeps(ctx context.Context, dir string, set SleepSettings) (*SleepFindings, error) {
