@@ -29,6 +29,7 @@ type offcpu struct {
 	chain   chain
 	links   []link.Link
 	period  time.Duration
+	off     bool    // no process is watched
 	unwound float64 // seconds of unwinding when the period was last looked at
 }
 
@@ -89,10 +90,21 @@ func (o *offcpu) attach() error {
 }
 
 // watch has nothing to do: sleeps are told of the processes that the kernel side watches.
-func (o *offcpu) watch(map[uint32]bool) error { return nil }
+// watch samples no sleeps while no process is watched; which ones are, the programs that tell of sleeps know.
+func (o *offcpu) watch(pids map[uint32]bool) error {
+	if o.why != nil || o.off == (len(pids) == 0) {
+		return nil //nolint:nilerr // said where it failed; there is nothing to watch with
+	}
+	o.off = len(pids) == 0
+	return o.setPeriod(o.period)
+}
 
 func (o *offcpu) setPeriod(p time.Duration) error {
-	if err := o.objects.OffcpuPeriod.Put(uint32(0), uint64(p)); err != nil {
+	ns := uint64(p)
+	if o.off {
+		ns = 0
+	}
+	if err := o.objects.OffcpuPeriod.Put(uint32(0), ns); err != nil {
 		return fmt.Errorf("set the period of sleeps: %w", err)
 	}
 	o.period = p

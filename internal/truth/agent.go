@@ -42,6 +42,8 @@ func (s *AgentSettings) stacks() bool { return s.CPUHz > 0 || s.Memory }
 type command struct {
 	Precision *kernel.Precision `json:"precision,omitempty"`
 	Quit      bool              `json:"quit,omitempty"`
+
+	PauseStacks *bool `json:"pause_stacks,omitempty"`
 }
 
 // Status is what the agent says about itself.
@@ -134,6 +136,12 @@ func (a *Agent) Status() (Status, error) { return a.ask(command{}) }
 // SetPrecision moves it to another step.
 func (a *Agent) SetPrecision(p kernel.Precision) error {
 	_, err := a.ask(command{Precision: &p})
+	return err
+}
+
+// PauseStacks has it take none for a while, or go on.
+func (a *Agent) PauseStacks(pause bool) error {
+	_, err := a.ask(command{PauseStacks: &pause})
 	return err
 }
 

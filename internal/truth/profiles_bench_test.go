@@ -61,7 +61,7 @@ func (b *benchRun) profiles() error {
 		if !strings.Contains("stacks of "+load.Name, *benchFilter) {
 			continue
 		}
-		c, err := MeasureStacks(b.t.Context(), b.dir, load, 97, 3, 6*time.Second)
+		c, err := MeasureStacks(b.t.Context(), b.dir, load, 97, 20, 1500*time.Millisecond)
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -131,6 +131,9 @@ func obey(w *watch.Watcher, out *json.Encoder, set *AgentSettings) error {
 		if c.Precision != nil {
 			w.SetPrecision(*c.Precision)
 		}
+		if c.PauseStacks != nil {
+			w.PauseStacks(*c.PauseStacks)
+		}
 		s := status(w, 0)
 		if set.Names {
 			s.Names = frameNames(w)

@@ -57,6 +57,18 @@ func (w *Watcher) newSampler() *stack.Sampler {
 	return s
 }
 
+// PauseStacks takes no stacks until it is told otherwise or the target's processes change. It is for measuring what they cost.
+func (w *Watcher) PauseStacks(pause bool) {
+	s := w.sampler.Load()
+	switch {
+	case s == nil:
+	case pause:
+		s.SetPIDs(nil)
+	default:
+		s.SetPIDs(w.pids())
+	}
+}
+
 // joined takes a sample with its endpoint. It is called under mu.
 func (w *Watcher) joined(endpoint string, s stack.Sample) {
 	if w.idles(endpoint, &s) {
