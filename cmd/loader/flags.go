@@ -44,6 +44,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Category: whatToSend, Name: "timeout", EnvVars: env("timeout"), Usage: "`TIME` after which a request fails", DefaultText: "60s"},
 		&cli.BoolFlag{Category: whatToSend, Name: "http2", EnvVars: env("http2"), Usage: "send HTTP/2, without TLS too (prior knowledge); HTTP/1.1 otherwise"},
 		&cli.BoolFlag{Category: whatToSend, Name: "insecure", EnvVars: env("insecure"), Usage: "do not check the server's certificate"},
+		&cli.BoolFlag{Category: whatToSend, Name: "traceparent", EnvVars: env("traceparent"), Usage: "send W3C trace context, so that every request is a sampled trace of its own in the tracing system of the API; --requests tells their ids"},
 		&cli.Uint64Flag{Category: whatToSend, Name: "seed", EnvVars: env("seed"), Usage: "`NUMBER` that tasks, data and pauses are drawn from", DefaultText: "another one each time"},
 
 		&cli.IntFlag{Category: howMuch, Name: "users", Aliases: []string{"u"}, EnvVars: env("users", "USERS"), Usage: "closed model: `NUMBER` of users", DefaultText: "the scenario's, else 1"},
@@ -63,6 +64,7 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Category: results, Name: "csv-full-history", EnvVars: env("csv-full-history", "CSV_FULL_HISTORY"), Usage: "history rows of every task"},
 		&cli.StringFlag{Category: results, Name: "html", EnvVars: env("html", "HTML"), Usage: "write a page to `FILE`; {u}, {r} and {t} stand for users, spawn rate and run time"},
 		&cli.StringFlag{Category: results, Name: "hlog", EnvVars: env("hlog"), Usage: "write an HdrHistogram interval log to `FILE`: both clocks of every task, second by second"},
+		&cli.StringFlag{Category: results, Name: "requests", EnvVars: env("requests"), Usage: "write one JSON line for each request to `FILE`: x-request-id, trace id, both clocks, first token and gaps"},
 		&cli.BoolFlag{Category: results, Name: "json", Usage: "print Locust's JSON on standard output at the end"},
 		&cli.StringFlag{Category: results, Name: "json-file", Usage: "write Locust's JSON to `FILE`.json instead of tables on the screen"},
 		&cli.BoolFlag{Category: results, Name: "print-stats", EnvVars: env("print-stats", "PRINT_STATS"), Usage: "print Locust's table every two seconds instead of the progress line"},

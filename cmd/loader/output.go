@@ -31,6 +31,7 @@ type output struct {
 	junit     string
 	files     *locust.Files
 	hlog      *load.HLog
+	requests  *load.RequestLog
 	exporter  *load.Exporter
 }
 
@@ -95,8 +96,8 @@ func (o *output) sinks(stats *locust.Stats, s *scenario.Scenario, start time.Tim
 	return sinks, nil
 }
 
-// ofRun opens what belongs to one run, in place of that of the run before: metrics and the
-// interval log.
+// ofRun opens what belongs to one run, in place of that of the run before: metrics, the
+// interval log and that of the requests.
 func (o *output) ofRun(s *scenario.Scenario, start time.Time, shard load.Shard) (sinks []load.Sink, err error) {
 	if listen := o.c.String("metrics-listen"); listen != "" {
 		if o.exporter != nil {
@@ -119,6 +120,17 @@ func (o *output) ofRun(s *scenario.Scenario, start time.Time, shard load.Shard) 
 			return nil, command.NotAllowed(err)
 		}
 		sinks = append(sinks, o.hlog)
+	}
+	if path := o.c.String("requests"); path != "" {
+		if o.requests != nil {
+			if err := o.requests.Close(); err != nil {
+				return nil, err
+			}
+		}
+		if o.requests, err = load.NewRequestLog(path, s); err != nil {
+			return nil, command.NotAllowed(err)
+		}
+		sinks = append(sinks, o.requests)
 	}
 	return sinks, nil
 }
@@ -154,6 +166,9 @@ func (o *output) close() error {
 	}
 	if o.hlog != nil {
 		errs = append(errs, o.hlog.Close())
+	}
+	if o.requests != nil {
+		errs = append(errs, o.requests.Close())
 	}
 	if o.exporter != nil {
 		errs = append(errs, o.exporter.Close(o.c.Context, lastScrape))

@@ -125,10 +125,9 @@ func measure(c *cli.Context, abort context.Context, s *scenario.Scenario) error 
 	if err != nil {
 		return err
 	}
-	result, err := load.Run(c.Context, load.Config{
-		Scenario: s, Host: s.Host, Sinks: sinks, StopTimeout: stopTimeout, Abort: abort, Seed: seed, Shard: shard, ResetStats: c.Bool("reset-stats"),
-		Connections: connections(c),
-	})
+	cfg := sending(c, abort)
+	cfg.Scenario, cfg.Host, cfg.Sinks, cfg.StopTimeout, cfg.Seed, cfg.Shard = s, s.Host, sinks, stopTimeout, seed, shard
+	result, err := load.Run(c.Context, cfg)
 	if err != nil {
 		return errors.Join(err, out.close())
 	}
@@ -156,8 +155,12 @@ func drawing(c *cli.Context) (seed uint64, shard load.Shard, err error) {
 	return seed, shard, nil
 }
 
-func connections(c *cli.Context) load.Connections {
-	return load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")}
+// sending is what the flags alone say about how requests are sent.
+func sending(c *cli.Context, abort context.Context) load.Config {
+	return load.Config{
+		Connections: load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")}, Abort: abort,
+		ResetStats: c.Bool("reset-stats"), Traceparent: c.Bool("traceparent"), Identify: c.String("requests") != "",
+	}
 }
 
 func setLogger(c *cli.Context) (closeLog func(), err error) {

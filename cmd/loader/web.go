@@ -75,11 +75,13 @@ func web(c *cli.Context, abort context.Context, s *scenario.Scenario) error {
 	if c.Bool("print-stats") && !c.Bool("only-summary") {
 		printer = append(printer, out.shower(stats, s))
 	}
+	cfg := sending(c, abort)
+	cfg.StopTimeout, cfg.Seed, cfg.Shard = stopTimeout, seed, shard
 	ctx, quit := context.WithCancel(c.Context)
 	defer quit()
 	u, err := ui.New(ctx, ui.Config{
 		Scenario: func(name string) (*scenario.Scenario, error) { return planNamed(c, name) }, Scenarios: scenario.BuiltinNames(),
-		Load:  load.Config{StopTimeout: stopTimeout, Abort: abort, Seed: seed, Shard: shard, ResetStats: c.Bool("reset-stats"), Connections: connections(c)},
+		Load:  cfg,
 		Stats: stats, Files: out.files, Sinks: printer,
 		Begin: func(s *scenario.Scenario) (sinks []load.Sink, end func(*load.Result) *recording.Recording, err error) {
 			preflight(ctx, s.Host)

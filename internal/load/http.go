@@ -135,6 +135,9 @@ func (s *httpSession) newRequest(ctx context.Context, r *Request) (*http.Request
 	if _, given := req.Header["X-Request-Id"]; !given {
 		req.Header["X-Request-Id"] = []string{string(r.ID)}
 	}
+	if _, given := req.Header["Traceparent"]; !given && r.Traceparent != nil {
+		req.Header["Traceparent"] = []string{string(r.Traceparent)}
+	}
 	return req, nil
 }
 

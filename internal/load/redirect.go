@@ -63,6 +63,7 @@ const (
 	givenHost
 	givenID
 	givenCookie
+	givenTrace
 )
 
 // render writes the head of the current hop into s.out, and the body behind it.
@@ -149,6 +150,10 @@ func (s *session) classify(f *RenderedHeader) (is given, keep bool) {
 		case equalFold(name, "x-request-id"):
 			return givenID, true
 		}
+	case len("traceparent"):
+		if equalFold(name, "traceparent") {
+			return givenTrace, true
+		}
 	case len("authorization"):
 		return 0, !h.foreign || !equalFold(name, "authorization")
 	case len("content-length"):
@@ -193,6 +198,9 @@ func (s *session) appendOwn(out []byte, r *Request, have given) []byte {
 	}
 	if have&givenID == 0 {
 		out = appendField(out, "X-Request-Id", r.ID)
+	}
+	if have&givenTrace == 0 && r.Traceparent != nil {
+		out = appendField(out, "Traceparent", r.Traceparent)
 	}
 	if s.jar == nil || have&givenCookie != 0 {
 		return out

@@ -24,7 +24,10 @@ type Config struct {
 	Abort context.Context
 	Seed  uint64 // of tasks, think times and data
 	RunID string // first part of every x-request-id
-	Shard Shard  // the part of the run that is this loader's
+	// Traceparent sends a W3C trace context with every request, so that each is a trace of its own.
+	Traceparent bool
+	Identify    bool  // samples say what their requests are called elsewhere
+	Shard       Shard // the part of the run that is this loader's
 	// Control steers the run. nil: nobody does.
 	Control *Control
 	// ResetStats forgets what was measured while the first users started.

@@ -25,6 +25,7 @@ type Sample struct {
 	Redirects  int
 	Resent     int // times that it was sent again
 	Failure    Failure
+	Identity   *Identity // nil unless Config.Identify
 }
 
 // Response is the time from the intended send to the end.
@@ -70,7 +71,7 @@ func (m *mailbox) take(dst []Sample) (out []Sample, aborted int64, closed bool) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	dst = append(dst, m.samples...)
-	clear(m.samples) // let go of the gaps
+	clear(m.samples) // let go of gaps and identities
 	m.samples = m.samples[:0]
 	n := m.aborted
 	m.aborted = 0
@@ -99,7 +100,7 @@ func (s *sorter) sort(samples []Sample) []Sample {
 	for _, p := range s.places {
 		sorted = append(sorted, samples[p.at])
 	}
-	clear(samples) // let go of the gaps
+	clear(samples) // let go of gaps and identities
 	s.spare = samples
 	return sorted
 }

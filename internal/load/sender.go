@@ -34,10 +34,12 @@ type Request struct {
 	Headers []RenderedHeader
 	Body    []byte // nil: none
 	ID      []byte // value of x-request-id, unique in the world
-	Stream  scenario.Stream
-	Check   scenario.Check
-	Keep    scenario.Keep // what of the answer is asked for
-	Timeout time.Duration // of the whole request
+	// Traceparent is the value of that header; nil: none is sent.
+	Traceparent []byte
+	Stream      scenario.Stream
+	Check       scenario.Check
+	Keep        scenario.Keep // what of the answer is asked for
+	Timeout     time.Duration // of the whole request
 }
 
 // RenderedHeader is one header line.

@@ -65,6 +65,9 @@ func (w *worker) send(u *user, step *scenario.Step, intended time.Duration) (end
 		FirstByte: r.offset(a.FirstByte), FirstEvent: r.offset(a.FirstEvent), FirstToken: r.offset(a.FirstToken),
 		Gaps: a.Gaps, Tokens: a.Tokens, Status: a.Status, Bytes: a.Bytes, Redirects: a.Redirects, Resent: a.Resent, Failure: a.Failure,
 	}
+	if r.cfg.Identify {
+		w.sample.Identity = request.identity(a.Sent)
+	}
 	w.box.put(&w.sample)
 	return end
 }
@@ -86,6 +89,11 @@ func (w *worker) render(u *user, t *scenario.Task) *Request {
 	id := len(w.text)
 	w.text = strconv.AppendInt(append(w.text, w.name...), w.sent, 10)
 	q.ID = w.text[id:]
+	if w.run.cfg.Traceparent {
+		id := len(w.text)
+		w.text = appendTraceparent(w.text)
+		q.Traceparent = w.text[id:]
+	}
 	for _, h := range t.Headers {
 		from := len(w.text)
 		w.text = h.Value.Append(w.text, &u.env) // where this moves the text, what was cut from it stays as it is
