@@ -149,7 +149,7 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	}
 	l.front = t.readByFront(th, e, l)
 	c.served++
-	t.counts[l.Endpoint]++
+	t.begins(l)
 	if c.open != nil { // its turn comes with the answer before it
 		c.queue = append(c.queue, l)
 		return
@@ -322,7 +322,7 @@ func (t *Tracker) finish(l *live, at int64) {
 	if l.Upgrade && l.Status == 101 {
 		c.ignore = true
 	}
-	t.counts[l.Endpoint]--
+	t.ends(l)
 	l.Calls = slices.DeleteFunc(l.Calls, func(k *Call) bool { return !k.Finished }) // handed out when they end
 	l.Forwards = l.forwards()
 	fact := l.Request

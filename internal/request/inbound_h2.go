@@ -114,7 +114,7 @@ func (t *Tracker) beginStream(c *inbound, th *thread, e *event.Event, h http2.He
 	l.timeArrival(c, len(c.pieces)-1)
 	l.front = t.readByFront(th, e, l)
 	c.served++
-	t.counts[l.Endpoint]++
+	t.begins(l)
 	s.streams[h.Stream] = l
 	th.reading = reading{}
 	if c.sole() == l {

@@ -83,7 +83,8 @@ type Tracker struct {
 	habits   map[string]*habits // by endpoint
 	locks    locks
 	losses   map[[2]string]uint64
-	counts   map[string]int64
+	counts   map[string]int64  // requests under way, by endpoint
+	crowds   map[uint32]*crowd // … by pid
 	gaps     gaps
 	labels   labels
 	starting map[uint32]bool     // processes that have begun before our eyes and do not serve yet
@@ -101,7 +102,7 @@ func New(opts Options, sink Sink) *Tracker {
 	return &Tracker{
 		opts: opts, sink: sink, contexts: newContexts(), threads: map[uint32]*thread{},
 		in: map[uint64]*inbound{}, out: map[uint64]*outbound{}, pools: map[poolKey]*connections{},
-		grpc: map[uint32]*stub{}, fronts: map[uint32]*front{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, starting: map[uint32]bool{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{},
+		grpc: map[uint32]*stub{}, fronts: map[uint32]*front{}, writers: map[uint64]*node{}, works: map[contextKey]work{}, starting: map[uint32]bool{}, secured: map[uint64]*secured{}, readable: map[whose]bool{}, habits: map[string]*habits{}, locks: locks{}, losses: map[[2]string]uint64{}, counts: map[string]int64{}, crowds: map[uint32]*crowd{},
 	}
 }
 
@@ -299,12 +300,10 @@ func (t *Tracker) Gone(pid uint32, at int64) {
 	delete(t.grpc, pid)
 	delete(t.fronts, pid)
 	delete(t.starting, pid)
+	delete(t.crowds, pid)
 	delete(t.readable, whose{pid, "inbound"})
 	delete(t.readable, whose{pid, "outbound"})
 }
-
-// Active returns how many requests are under way, by endpoint.
-func (t *Tracker) Active() map[string]int64 { return t.counts }
 
 // Orphans returns how many finished calls belonged to no request, though calls were linked when they were made.
 func (t *Tracker) Orphans() uint64 { return t.orphans }
