@@ -52,7 +52,7 @@ func TestPartsOfAPython(t *testing.T) {
 			pid, says := startParts(t, python)
 			s := NewSampler(time.Now(), func(int) uint64 { return says.Arena })
 			defer s.Close()
-			tick, err := s.Sample([]int{pid})
+			tick, err := s.Sample([]int{pid}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -55,13 +55,13 @@ func TestSamplerKeepsWhatWasRead(t *testing.T) {
 		if err := child.Start(); err != nil {
 			t.Skip(err)
 		}
-		if _, err := s.Sample([]int{child.Process.Pid, os.Getpid()}); err != nil {
+		if _, err := s.Sample([]int{child.Process.Pid, os.Getpid()}, nil); err != nil {
 			t.Fatal(err)
 		}
 		child.Process.Kill()
 		child.Wait()
 	}
-	tick, err := s.Sample([]int{os.Getpid()})
+	tick, err := s.Sample([]int{os.Getpid()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestSamplerKeepsWhatWasRead(t *testing.T) {
 		t.Errorf("composition of the first look: %+v", m.Composition)
 	}
 	s.LookSoon()
-	if tick, err := s.Sample([]int{os.Getpid()}); err != nil || tick.PSS == 0 {
+	if tick, err := s.Sample([]int{os.Getpid()}, nil); err != nil || tick.PSS == 0 {
 		t.Errorf("%+v, %v", tick, err)
 	}
 }

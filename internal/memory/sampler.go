@@ -56,12 +56,13 @@ func NewSampler(start time.Time, arena func(pid int) uint64) *Sampler {
 
 // Sample reads all processes and adds their figures up. Pages that processes share, such as
 // libraries and what a worker inherited by fork, count once for each, but for PSS. A process that
-// is gone is left out; only when none is left is that an error.
+// is gone is left out; only when none is left is that an error. active are the most requests that
+// each process had under way since the Sample before, by pid; nil: not known.
 //
 // Heap is the anonymous memory in use: the [heap], anonymous private mappings (where malloc
 // and the interpreter's arenas put what is large), thread stacks and changed private copies of
 // file pages.
-func (s *Sampler) Sample(pids []int) (recording.MemoryTick, error) {
+func (s *Sampler) Sample(pids []int, active map[uint32]int64) (recording.MemoryTick, error) {
 	sum := recording.MemoryTick{T: time.Since(s.start).Seconds()}
 	alive := make(map[int]bool, len(pids))
 	var failed []error
@@ -69,14 +70,14 @@ func (s *Sampler) Sample(pids []int) (recording.MemoryTick, error) {
 		if alive[pid] {
 			continue
 		}
-		t, err := s.read(pid, sum.T)
+		t, err := s.read(pid, sum.T, active[uint32(pid)])
 		if err != nil {
 			failed = append(failed, fmt.Errorf("process %d: %w", pid, err))
 			continue
 		}
 		alive[pid] = true
 		sum.RSS, sum.VMS, sum.Heap, sum.Swap = sum.RSS+t.RSS, sum.VMS+t.VMS, sum.Heap+t.Heap, sum.Swap+t.Swap
-		sum.Threads, sum.FDs = sum.Threads+t.Threads, sum.FDs+t.FDs
+		sum.Threads, sum.FDs, sum.Active = sum.Threads+t.Threads, sum.FDs+t.FDs, sum.Active+t.Active
 	}
 	for pid := range s.procs {
 		if !alive[pid] {
@@ -111,13 +112,13 @@ func (s *Sampler) Close() {
 }
 
 // read reads one process, and begins to watch it when it is new.
-func (s *Sampler) read(pid int, at float64) (recording.MemoryTick, error) {
+func (s *Sampler) read(pid int, at float64, active int64) (recording.MemoryTick, error) {
 	p, c, err := s.counters(pid)
 	if err != nil {
 		return recording.MemoryTick{}, err
 	}
 	p.cpu, p.rss = c.cpu, c.rss
-	t := recording.MemoryTick{T: at, RSS: c.rss, VMS: c.vms, Heap: c.anonymous, Swap: c.swap, Threads: c.threads, FDs: c.fds}
+	t := recording.MemoryTick{T: at, RSS: c.rss, VMS: c.vms, Heap: c.anonymous, Swap: c.swap, Threads: c.threads, FDs: c.fds, Active: active}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k := s.keeper(pid); k != nil {

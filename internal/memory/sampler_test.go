@@ -16,7 +16,7 @@ import (
 func TestSampleReadsThisProcess(t *testing.T) {
 	debug.FreeOSMemory() // so that none is given back meanwhile
 	s := NewSampler(time.Now(), nil)
-	before, err := s.Sample([]int{os.Getpid()})
+	before, err := s.Sample([]int{os.Getpid()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func TestSampleReadsThisProcess(t *testing.T) {
 	for i := range block {
 		block[i] = byte(i)
 	}
-	after, err := s.Sample([]int{os.Getpid(), os.Getpid()}) // named twice, counted once
+	after, err := s.Sample([]int{os.Getpid(), os.Getpid()}, nil) // named twice, counted once
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestSampleReadsThisProcess(t *testing.T) {
 
 // Heap comes from counters; smaps_rollup walks the pages and is the truth.
 func TestHeapIsTheAnonymousMemory(t *testing.T) {
-	tick, err := NewSampler(time.Now(), nil).Sample([]int{os.Getpid()})
+	tick, err := NewSampler(time.Now(), nil).Sample([]int{os.Getpid()}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,31 +72,37 @@ func TestProcessesAddUpAndEnd(t *testing.T) {
 	}
 	defer child.Process.Kill()
 	s, self := NewSampler(time.Now(), nil), []int{os.Getpid()}
-	one, err := s.Sample(self)
+	one, err := s.Sample(self, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	both := []int{os.Getpid(), child.Process.Pid}
-	two, err := s.Sample(both)
-	if err != nil || two.Threads < one.Threads+1 {
-		t.Errorf("threads %d with the child, %d without: %v", two.Threads, one.Threads, err)
+	two, err := s.Sample(both, map[uint32]int64{uint32(both[0]): 3, uint32(both[1]): 4, 1: 9})
+	if err != nil || two.Threads < one.Threads+1 || two.Active != 7 {
+		t.Errorf("threads %d with the child, %d without, %d requests under way: %v", two.Threads, one.Threads, two.Active, err)
+	}
+	m, _ := s.Memory(0)
+	for _, p := range m.Processes {
+		if last, want := p.Timeline[len(p.Timeline)-1], map[int]int64{both[0]: 3, both[1]: 4}[p.PID]; last.Active != want {
+			t.Errorf("process %d had %d requests under way, want %d", p.PID, last.Active, want)
+		}
 	}
 	child.Process.Kill()
 	child.Wait()
-	if _, err := s.Sample(both); err != nil {
+	if _, err := s.Sample(both, nil); err != nil {
 		t.Errorf("one process left: %v", err)
 	}
-	if _, err := s.Sample([]int{child.Process.Pid}); err == nil || !strings.Contains(err.Error(), "none of whose processes") {
+	if _, err := s.Sample([]int{child.Process.Pid}, nil); err == nil || !strings.Contains(err.Error(), "none of whose processes") {
 		t.Errorf("no process left: %v", err)
 	}
-	if _, err := s.Sample(nil); err == nil {
+	if _, err := s.Sample(nil, nil); err == nil {
 		t.Error("no process: no error")
 	}
 }
 
 func TestCPUSecondsOnlyGrow(t *testing.T) {
 	s, pids := NewSampler(time.Now(), nil), []int{os.Getpid()}
-	if _, err := s.Sample(pids); err != nil {
+	if _, err := s.Sample(pids, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.CPUSeconds(); got != 0 {
@@ -113,7 +119,7 @@ func TestCPUSecondsOnlyGrow(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("only %v s of CPU time seen", last)
 		}
-		if _, err := s.Sample(pids); err != nil {
+		if _, err := s.Sample(pids, nil); err != nil {
 			t.Fatal(err)
 		}
 		now := s.CPUSeconds()
@@ -124,7 +130,7 @@ func TestCPUSecondsOnlyGrow(t *testing.T) {
 	}
 	burn.Process.Kill()
 	burn.Wait()
-	if _, err := s.Sample(pids); err != nil {
+	if _, err := s.Sample(pids, nil); err != nil {
 		t.Fatal(err)
 	}
 	if now := s.CPUSeconds(); now < last {
@@ -135,7 +141,7 @@ func TestCPUSecondsOnlyGrow(t *testing.T) {
 func BenchmarkSample(b *testing.B) {
 	s, pids := NewSampler(time.Now(), nil), []int{os.Getpid()}
 	for b.Loop() {
-		if _, err := s.Sample(pids); err != nil {
+		if _, err := s.Sample(pids, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

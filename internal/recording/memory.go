@@ -51,7 +51,8 @@ type MemoryTick struct {
 	Swap    uint64  `json:"swap,omitempty"` // swapped out
 	PSS     uint64  `json:"pss,omitempty"`  // resident, pages that several processes share divided among them; 0: not read at this time
 	Threads int     `json:"threads"`
-	FDs     int     `json:"fds,omitempty"` // open file descriptors; 0: not readable
+	FDs     int     `json:"fds,omitempty"`    // open file descriptors; 0: not readable
+	Active  int64   `json:"active,omitempty"` // the most requests under way at a time since the reading before; of several processes, their sum
 }
 
 // MemoryProcess is one process of the target.

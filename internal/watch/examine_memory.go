@@ -14,7 +14,7 @@ import (
 func memoryFindings(name string, pid int, py *target.Python) (out []Finding) {
 	s := memory.NewSampler(time.Now(), func(int) uint64 { return 0 })
 	defer s.Close()
-	tick, err := s.Sample([]int{pid})
+	tick, err := s.Sample([]int{pid}, nil)
 	if err != nil {
 		return []Finding{{name, Missing, "memory: " + err.Error(), "mount /proc without hidepid, or run the agent in the host's PID namespace", false}}
 	}

@@ -43,7 +43,7 @@ func (w *Watcher) lookAtMemory() {
 	w.countAgain()
 	w.lookAtLimit()
 	w.memory.LookSoon()
-	tick, err := w.memory.Sample(w.pids())
+	tick, err := w.memory.Sample(w.pids(), w.crowds())
 	if err != nil {
 		w.log.Debug("the last reading of memory", "error", err) // the target has ended: what was read before stays
 		return
@@ -51,6 +51,13 @@ func (w *Watcher) lookAtMemory() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.slow.remember(tick)
+}
+
+// crowds are the most requests that each process had under way since the last reading of its memory.
+func (w *Watcher) crowds() map[uint32]int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tracker.Crowds()
 }
 
 // addMemory adds the readings since begin. Called under mu.

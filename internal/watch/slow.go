@@ -177,7 +177,7 @@ func (w *Watcher) read(ctx context.Context) readings {
 		passed = float64(r.at.mono-last.mono) / 1e9
 	}
 	r.held[w.kernel.Precision()] += passed
-	tick, err := w.memory.Sample(w.pids())
+	tick, err := w.memory.Sample(w.pids(), w.crowds())
 	r.targetCPU = w.memory.CPUSeconds()
 	r.agentCPU = ownCPU()
 	if w.sampling() {
