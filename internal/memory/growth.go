@@ -18,8 +18,10 @@ const (
 	minTicks = 30
 
 	// A leak is suspected from this many readings after the warm-up on: in a minute an API that has
-	// just been put under load fills caches and buffers, and that looks like one.
+	// just been put under load fills caches and buffers, and that looks like one. Those in which a crowd grew
+	// count as well, but not for more than a third.
 	minLeakTicks = 90
+	minCalmTicks = 60
 
 	// Growth below this in the whole stretch is the allocators' granularity.
 	minGrowth = 256 << 10 // bytes
@@ -38,7 +40,10 @@ const (
 // requests answered until then.
 type stretch struct {
 	seconds, requests, bytes []float64
-	byRequests               bool // there were enough to judge by
+	active                   []float64 // the most requests under way since the reading before
+	before                   float64   // … before the first reading
+	crowded                  int       // readings that were left out because a crowd grew
+	byRequests               bool      // there were enough to judge by
 }
 
 // newStretch puts readings beside the requests of the run. Where there were requests, what came
@@ -62,15 +67,20 @@ func newStretch(ticks []recording.MemoryTick, timeline []recording.Tick) stretch
 		s.seconds = append(s.seconds, t.T)
 		s.requests = append(s.requests, float64(count))
 		s.bytes = append(s.bytes, float64(t.RSS+t.Swap))
+		s.active = append(s.active, float64(t.Active))
 	}
 	if s.byRequests = count >= minRequests; s.byRequests {
 		s = s.cut(first, last+1)
 	}
-	return s.thin()
+	return s
 }
 
 func (s stretch) cut(from, to int) stretch {
-	return stretch{s.seconds[from:to], s.requests[from:to], s.bytes[from:to], s.byRequests}
+	before := s.before
+	for _, n := range s.active[:from] {
+		before = max(before, n)
+	}
+	return stretch{s.seconds[from:to], s.requests[from:to], s.bytes[from:to], s.active[from:to], before, s.crowded, s.byRequests}
 }
 
 // thin takes the means of neighbours until there are no more than maxReadings.
@@ -89,7 +99,7 @@ func (s stretch) thin() stretch {
 		}
 		return out
 	}
-	return stretch{mean(s.seconds), mean(s.requests), mean(s.bytes), s.byRequests}
+	return stretch{mean(s.seconds), mean(s.requests), mean(s.bytes), mean(s.active), s.before, s.crowded, s.byRequests}
 }
 
 func (s stretch) len() int { return len(s.bytes) }
@@ -126,7 +136,7 @@ func (s stretch) slope(x []float64) *recording.Estimate {
 	if span(x) <= 0 {
 		return nil
 	}
-	b, se := regress(s.bytes, ones(len(x)), normalised(x))
+	b, se := regress(s.bytes, s.with(normalised(x))...)
 	if math.IsInf(se, 0) || math.IsNaN(se) {
 		return nil
 	}
@@ -138,13 +148,14 @@ func (s stretch) slope(x []float64) *recording.Estimate {
 // half of the first, or less for sure.
 func (s stretch) halves() (early, late float64, slows bool) {
 	x, h := normalised(s.axis()), s.len()/2
-	columns := [][]float64{ones(len(x)), x, bend(x, h)}
+	columns := s.with(x, bend(x, h))
 	beta, _ := leastSquares(s.bytes, columns)
 	if beta == nil {
 		return 0, 0, false
 	}
 	d, se := regress(s.bytes, columns...)
-	early, late = beta[1]/span(s.axis()), (beta[1]+beta[2])/span(s.axis())
+	k := len(beta) - 2
+	early, late = beta[k]/span(s.axis()), (beta[k]+beta[k+1])/span(s.axis())
 	return early, late, late < early/2 || late < .75*early && d < -2*se
 }
 

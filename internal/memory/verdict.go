@@ -10,8 +10,8 @@ import (
 // Judge says whether memory grows, from the readings of a stretch and the requests that were
 // answered in it, second by second; without any it goes by the time.
 //
-// The warm-up is left out (afterWarmUp). Of the rest the slope is estimated with a 95 % confidence
-// interval (regress). "leak suspected" needs 90 readings or more, growth of which the interval makes
+// The time in which a crowd of requests grew is left out (calm), and the warm-up (afterWarmUp). Of the rest the slope is
+// estimated with a 95 % confidence interval (regress), apart from what goes up and down with the requests under way. "leak suspected" needs 90 readings or more, growth of which the interval makes
 // enough sure, over the time as well as over the requests, and growth that goes on: where the second
 // half grows less than half as fast as the first it may be a cache that fills, and memory is
 // "growing", as it is where it is less sure. "stable" needs an interval that rules growth out that would matter. Else the window is "too short to say".
@@ -26,15 +26,41 @@ func Judge(ticks []recording.MemoryTick, timeline []recording.Tick) recording.Me
 	if all.len() < minTicks || span(all.seconds) <= 0 {
 		return tooShort("the clock of the readings does not run")
 	}
-	s := all.afterWarmUp()
+	calm, crowd := all.calm()
+	if calm.len() < minTicks {
+		return all.thin().withCrowd(crowd)
+	}
+	g := calm.thin().settled()
+	g.Reason += crowd.beside(&g)
+	return g
+}
+
+// settled gives the verdict on a stretch that may begin with a warm-up.
+func (s stretch) settled() recording.MemoryGrowth {
+	all := s
 	warmUp := ""
-	if s.len() < all.len() {
+	if s = all.afterWarmUp(); s.len() < all.len() {
 		warmUp = fmt.Sprintf("the first %s, in which it grew by %s", clock(s.seconds[0]-all.seconds[0]), signed(s.bytes[0]-all.bytes[0]))
 	}
 	if s.len() < minTicks {
 		return tooShort("the warm-up took %s, and the %s since are not enough", strings.TrimPrefix(warmUp, "the first "), clock(span(s.seconds)))
 	}
 	return s.judge(warmUp)
+}
+
+// withCrowd gives the verdict where a crowd of requests grew nearly all the time.
+func (s stretch) withCrowd(c crowding) recording.MemoryGrowth {
+	s.active = make([]float64, s.len()) // it cannot be told from the trend
+	g := s.judge("")
+	switch g.Verdict {
+	case LeakSuspected, Growing:
+		g.Verdict = Growing
+		g.Reason = fmt.Sprintf("it grew by %s while more and more requests were under way, up to %s at a time: an allocator keeps what a crowd needs; to tell that from a leak hold the load for %s",
+			recording.Bytes(s.bytes[s.len()-1]-s.bytes[0]), recording.Number(int64(c.most)), clock(minLeakTicks))
+	case TooShort:
+		g.Reason = fmt.Sprintf("for all but %s more and more requests were under way, up to %s at a time; hold the load", clock(span(s.seconds)-c.seconds), recording.Number(int64(c.most)))
+	}
+	return g
 }
 
 func tooShort(format string, args ...any) recording.MemoryGrowth {
@@ -63,8 +89,8 @@ func (s stretch) judge(warmUp string) recording.MemoryGrowth {
 	case grows && slows:
 		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s, but by %s in the first half and by %s in the second: that may be a cache that fills; watch longer",
 			s.rate(&g), signed(early*length/2), signed(late*length/2))
-	case grows && s.len() < minLeakTicks:
-		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s; %s are too few to tell a leak from caches that fill: %d are needed", s.rate(&g), count(s.len(), "reading"), minLeakTicks)
+	case grows && (s.len() < minCalmTicks || s.len()+s.crowded < minLeakTicks):
+		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s; %s are too few to tell a leak from caches that fill: %d are needed", s.rate(&g), count(s.len(), "reading"), max(minCalmTicks, minLeakTicks-s.crowded))
 	case grows && e.Estimate*length < minLeak:
 		g.Verdict, g.Reason = Growing, fmt.Sprintf("it grew by %s, %s in all: too little to tell a leak from a cache that is nearly full; watch longer", s.rate(&g), recording.Bytes(e.Estimate*length))
 	case grows && (e.Low*length < minLeak || g.GrowthBytesPerSecond.Low <= 0):

@@ -36,18 +36,19 @@ func (s stretch) slowing() int {
 	if n < minTicks || span(s.axis()) <= 0 {
 		return 0
 	}
-	x, constant := normalised(s.axis()), ones(n)
-	best := sharpestBend(x, s.bytes)
+	x := normalised(s.axis())
+	best := sharpestBend(x, s.apart(x))
 	if best == 0 {
 		return 0
 	}
-	columns := [][]float64{constant, x, bend(x, best)}
+	columns := s.with(x, bend(x, best))
 	beta, _ := leastSquares(s.bytes, columns)
 	if beta == nil {
 		return 0
 	}
-	before, after := beta[1], beta[1]+beta[2]
-	if before < slower*max(after, 0) || -beta[2]*x[best] < minGrowth {
+	k := len(beta) - 2
+	before, after := beta[k], beta[k]+beta[k+1]
+	if before < slower*max(after, 0) || -beta[k+1]*x[best] < minGrowth {
 		return 0
 	}
 	if d, se := regress(s.bytes, columns...); d > -minBreak*se {
