@@ -77,7 +77,10 @@ func (p *picture) charts(r *recording.Recording, scenarios []*recording.Recordin
 		requests = append(requests, point{t.T, float64(t.Requests)})
 	}
 	for _, c := range []chart{
-		{title: "Requests answered each second", format: whole, series: []series{{"", "requests", requests}}},
+		{title: "Requests", format: whole, series: []series{
+			{"answered each second", "requests", requests},
+			{"under way, at most", "active", of(func(t recording.MemoryTick) float64 { return float64(t.Active) })},
+		}},
 		{title: "VMS", series: []series{{"", "vms", of(func(t recording.MemoryTick) float64 { return float64(t.VMS) })}}},
 		{title: "Threads and open files", format: whole, series: []series{
 			{"threads", "threads", of(func(t recording.MemoryTick) float64 { return float64(t.Threads) })},

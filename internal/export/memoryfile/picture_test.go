@@ -47,7 +47,7 @@ func fixture() *recording.Recording {
 	for i := range 181 {
 		t := float64(i)
 		rss := 580e6 + 41e6*math.Min(t/40, 1) + 101e3*max(t-40, 0) + 4e5*r.NormFloat64()
-		tick := recording.MemoryTick{T: t, RSS: uint64(rss), Heap: uint64(rss - 66e6), VMS: 2_400e6, Threads: 18, FDs: 40 + i%6}
+		tick := recording.MemoryTick{T: t, RSS: uint64(rss), Heap: uint64(rss - 66e6), VMS: 2_400e6, Threads: 18, FDs: 40 + i%6, Active: int64(20 + r.IntN(9))}
 		if i%90 == 0 {
 			tick.PSS = uint64(rss * .63)
 		}
