@@ -50,8 +50,10 @@ func InspectAllocators(pid int) (*Allocators, error) {
 		}
 		seen[filepath.Base(l.name)] = true
 		a.addLibrary(l)
+		l.close()
 	}
 	if interpreter, err := openInterpreter(pid, maps); err == nil {
+		defer interpreter.close()
 		a.addPython(pid, interpreter)
 	}
 	if len(a.List) == 0 {

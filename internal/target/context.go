@@ -60,6 +60,7 @@ func newContext(l *library, contextType uint64) *Probe {
 // in, in the interpreter.
 func (p *Python) findCopyContext(pid int, maps []mapping, interpreter *library) {
 	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "_contextvars.") }, anyImage)
+	defer l.close()
 	if l == nil {
 		l = interpreter
 	}

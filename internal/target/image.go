@@ -26,6 +26,9 @@ type image struct {
 	pointers map[uint64]uint64
 	// imports names the symbol behind a slot of the global offset table.
 	imports map[uint64]string
+
+	window window
+	file   io.Closer // nil: somebody else's
 }
 
 // maxAddress bounds the addresses a file may claim, so that sums with a file's size cannot wrap.
@@ -33,16 +36,14 @@ const maxAddress = 1 << 56
 
 type symbol struct{ address, size uint64 }
 
-// segment is a PT_LOAD with its bytes read on first use.
+// segment is a PT_LOAD.
 type segment struct {
 	address, offset, size uint64 // size: bytes in the file
 	writable, executable  bool
-	source                io.ReaderAt
-	loaded                bool
-	data                  []byte
 }
 
-// openImage reads the headers, symbols and relocations of the file at path.
+// openImage reads the headers, symbols and relocations of the file at path. What lies in its segments is read when it
+// is asked for, until close: always from the file that was opened, whatever its path leads to then.
 func openImage(path string) (*image, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -62,11 +63,18 @@ func openImage(path string) (*image, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	m.load() // so that the file need not stay open
-	return m, f.Close()
+	m.file = f
+	return m, nil
 }
 
-// readImage parses size bytes of r. Segment bytes are still read from r later, see load.
+// close ends the reading of the file.
+func (m *image) close() {
+	if m.file != nil {
+		_ = m.file.Close() // it was read only
+	}
+}
+
+// readImage parses size bytes of r. Segment bytes are still read from r later.
 func readImage(r io.ReaderAt, size int64) (*image, error) {
 	f, err := elf.NewFile(r)
 	if err != nil {
@@ -84,6 +92,7 @@ func readImage(r io.ReaderAt, size int64) (*image, error) {
 		symbols:  map[string]symbol{},
 		pointers: map[uint64]uint64{},
 		imports:  map[uint64]string{},
+		window:   window{source: r},
 	}
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_LOAD || p.Off >= uint64(size) || p.Vaddr > maxAddress {
@@ -91,7 +100,7 @@ func readImage(r io.ReaderAt, size int64) (*image, error) {
 		}
 		m.segments = append(m.segments, &segment{
 			address: p.Vaddr, offset: p.Off, size: min(p.Filesz, uint64(size)-p.Off),
-			writable: p.Flags&elf.PF_W != 0, executable: p.Flags&elf.PF_X != 0, source: r,
+			writable: p.Flags&elf.PF_W != 0, executable: p.Flags&elf.PF_X != 0,
 		})
 	}
 	if len(m.segments) == 0 {
@@ -100,49 +109,6 @@ func readImage(r io.ReaderAt, size int64) (*image, error) {
 	sort.Slice(m.segments, func(i, j int) bool { return m.segments[i].address < m.segments[j].address })
 	m.readSymbols(f)
 	return m, nil
-}
-
-// readSymbols keeps the defined symbols (.symtab first, so that .dynsym has the last word) and
-// applies the relocations, which need the dynamic ones by index.
-func (m *image) readSymbols(f *elf.File) {
-	dynamic, _ := f.DynamicSymbols() // absent: nothing is exported, which the callers report
-	static, _ := f.Symbols()
-	for _, list := range [][]elf.Symbol{static, dynamic} {
-		for _, s := range list {
-			if s.Section != elf.SHN_UNDEF && s.Value != 0 && s.Name != "" {
-				m.symbols[s.Name] = symbol{s.Value, s.Size}
-			}
-		}
-	}
-	for _, s := range f.Sections {
-		switch s.Type {
-		case elf.SHT_RELA:
-			if data, err := s.Data(); err == nil {
-				m.relocate(data, dynamic)
-			}
-		case shtRELR:
-			if data, err := s.Data(); err == nil {
-				m.relocatePacked(data)
-			}
-		}
-	}
-}
-
-// load reads all segments into memory.
-func (m *image) load() {
-	for _, s := range m.segments {
-		s.bytes()
-	}
-}
-
-func (s *segment) bytes() []byte {
-	if !s.loaded {
-		s.loaded = true
-		b := make([]byte, s.size) // bounded by the file's size
-		n, _ := s.source.ReadAt(b, int64(s.offset))
-		s.data = b[:n]
-	}
-	return s.data
 }
 
 func (m *image) segmentOf(address uint64) *segment {
@@ -160,13 +126,13 @@ func (m *image) at(address uint64, n int) []byte {
 	if s == nil {
 		return nil
 	}
-	b := s.bytes()
 	from := address - s.address
-	if from >= uint64(len(b)) {
-		return nil
-	}
-	b = b[from:]
-	return b[:min(n, len(b))]
+	return m.window.at(s.offset+from, int(min(uint64(n), s.size-from)))
+}
+
+// scan hands out the bytes of a segment part by part, see window.scan.
+func (m *image) scan(s *segment, overlap int, each func(address uint64, bytes []byte) bool) {
+	m.window.scan(s.offset, s.size, overlap, func(at uint64, bytes []byte) bool { return each(s.address+at, bytes) })
 }
 
 // word reads 8 bytes as they stand in the file, 0 where there are none.

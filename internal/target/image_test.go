@@ -86,7 +86,10 @@ func TestImageReads(t *testing.T) {
 
 func TestRelocations(t *testing.T) {
 	m := mustRead(t, builtImage(elf.EM_X86_64, []byte{0xc3}, words(0, 0, 0x1000, 0, 0x1000, 0)))
-	symbols := []elf.Symbol{{Name: "own", Section: 1, Value: 0x1000}, {Name: "foreign", Section: elf.SHN_UNDEF}}
+	symbols := &symbolTable{names: []byte("\x00own\x00foreign\x00")}
+	for _, s := range []elf.Sym64{{}, {Name: 1, Shndx: 1, Value: 0x1000}, {Name: 5}} {
+		symbols.entries, _ = binary.Append(symbols.entries, binary.LittleEndian, s)
+	}
 	rela := func(offset uint64, kind elf.R_X86_64, symbol, addend uint64) []byte {
 		return words(offset, symbol<<32|uint64(kind), addend)
 	}

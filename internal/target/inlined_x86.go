@@ -86,23 +86,27 @@ func (x x86) inlined(m *image, function uint64) (found []site, blind int) {
 		if !s.executable {
 			continue
 		}
-		code := s.bytes()
-		for from := 0; ; {
-			n := bytes.Index(code[from:], want[:])
-			if n < 0 {
-				break
+		next := s.address // what lies before it was looked at
+		m.scan(s, len(want)-1, func(address uint64, code []byte) bool {
+			for from := next - min(next, address); ; {
+				n := bytes.Index(code[min(from, uint64(len(code))):], want[:])
+				if n < 0 {
+					return true
+				}
+				from += uint64(n) + 1
+				at := address + from - 1
+				next = at + 1
+				before := max(s.address, at-min(at, 3))
+				if !comparesRegister(m.at(before, int(at-before))) {
+					continue
+				}
+				if to, ok := x.branchAt(m, at+uint64(len(want))); ok {
+					found = append(found, to)
+				} else {
+					blind++
+				}
 			}
-			n += from
-			from = n + 1
-			if !comparesRegister(code[:n]) {
-				continue
-			}
-			if at, ok := x.branchAt(m, s.address+uint64(n)+4); ok {
-				found = append(found, at)
-			} else {
-				blind++
-			}
-		}
+		})
 	}
 	return found, blind
 }

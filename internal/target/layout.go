@@ -176,21 +176,22 @@ func versionTexts(m *image) []versionText {
 		if s.writable {
 			continue
 		}
-		data := s.bytes()
-		for {
-			at := versionPattern.FindSubmatchIndex(data)
-			if at == nil {
-				break
+		m.scan(s, maxText, func(_ uint64, data []byte) bool {
+			for {
+				at := versionPattern.FindSubmatchIndex(data)
+				if at == nil {
+					return true
+				}
+				alone := data[at[0]] == 0
+				text := string(data[at[0]+1 : at[1]-1])
+				minor, _ := strconv.Atoi(string(data[at[2]:at[3]]))
+				data = data[at[1]-1:]
+				if minor >= 6 && minor <= 20 && !known[text] {
+					known[text] = true
+					list = append(list, versionText{text, minor, alone})
+				}
 			}
-			alone := data[at[0]] == 0
-			text := string(data[at[0]+1 : at[1]-1])
-			minor, _ := strconv.Atoi(string(data[at[2]:at[3]]))
-			data = data[at[1]-1:]
-			if minor >= 6 && minor <= 20 && !known[text] {
-				known[text] = true
-				list = append(list, versionText{text, minor, alone})
-			}
-		}
+		})
 	}
 	slices.SortStableFunc(list, func(a, b versionText) int {
 		switch {

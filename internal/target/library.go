@@ -8,6 +8,7 @@ import (
 // findSystemCalls finds the C library's entries through which an event loop waits and accepts.
 func (p *Python) findSystemCalls(pid int, maps []mapping) {
 	libc, err := openLibrary(pid, maps, isLibc, func(m *image) bool { return m.symbols["epoll_wait"].address != 0 })
+	defer libc.close()
 	if libc == nil {
 		p.note("no C library found (%v): waits of the event loop and accepts are not seen", err)
 		return
@@ -38,6 +39,7 @@ func anyImage(*image) bool { return true }
 // findGRPC finds the methods of grpcio's stripped cygrpc module by their tables.
 func (p *Python) findGRPC(pid int, maps []mapping) {
 	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "cygrpc.") }, anyImage)
+	defer l.close()
 	if l == nil {
 		return
 	}
@@ -74,6 +76,7 @@ func (p *Python) findLoop(pid int, maps []mapping, interpreter *library) {
 	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "loop.") }, func(m *image) bool {
 		return m.symbols["PyInit_loop"].address != 0
 	})
+	defer l.close()
 	if l == nil || !strings.Contains(l.name, "/uvloop/") {
 		for _, m := range maps {
 			if strings.Contains(m.path, "/_asyncio.") {

@@ -68,7 +68,14 @@ type library struct {
 	bias uint64 // address in the process = address in the file + bias
 }
 
-// openLibrary opens the first mapped file whose base name satisfies match and that accept likes.
+// close ends the reading of its file; of no library, nothing.
+func (l *library) close() {
+	if l != nil {
+		l.image.close()
+	}
+}
+
+// openLibrary opens the first mapped file whose base name satisfies match and that accept likes. The caller closes it.
 // It returns nil without an error when none does.
 func openLibrary(pid int, maps []mapping, match func(base string) bool, accept func(*image) bool) (*library, error) {
 	tried := map[string]bool{}
@@ -88,11 +95,9 @@ func openLibrary(pid int, maps []mapping, match func(base string) bool, accept f
 			continue
 		}
 		code := machineOf(img.machine)
-		if code == nil || !accept(img) {
-			continue
-		}
 		bias, ok := biasOf(img, m)
-		if !ok {
+		if code == nil || !accept(img) || !ok {
+			img.close()
 			continue
 		}
 		return &library{image: img, code: code, path: path, name: m.path, bias: bias}, nil

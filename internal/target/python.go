@@ -100,6 +100,7 @@ func InspectPython(pid int) (*Python, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer lib.close()
 	p := &Python{}
 	if p.Version, p.Minor, err = version(lib.image, lib.name); err != nil {
 		return nil, err

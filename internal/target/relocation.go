@@ -44,13 +44,13 @@ func kindOf(machine elf.Machine, t uint32) relocationKind {
 }
 
 // relocate reads Elf64_Rela entries: offset, info (symbol index << 32 | type), addend.
-func (m *image) relocate(data []byte, symbols []elf.Symbol) {
+func (m *image) relocate(data []byte, symbols *symbolTable) {
 	const size = 24
 	for ; len(data) >= size; data = data[size:] {
 		offset := binary.LittleEndian.Uint64(data)
 		info := binary.LittleEndian.Uint64(data[8:])
 		addend := binary.LittleEndian.Uint64(data[16:])
-		index := info >> 32 // debug/elf leaves out the null symbol 0
+		index := info >> 32
 		kind := kindOf(m.machine, uint32(info))
 		if kind == relocOther || m.segmentOf(offset) == nil { // the latter also bounds the maps
 			continue
@@ -59,16 +59,16 @@ func (m *image) relocate(data []byte, symbols []elf.Symbol) {
 			m.pointers[offset] = addend
 			continue
 		}
-		if index == 0 || index > uint64(len(symbols)) {
+		name, s, ok := symbols.at(index)
+		if index == 0 || !ok {
 			continue
 		}
-		s := symbols[index-1]
 		if kind == relocSlot {
-			m.imports[offset] = s.Name
+			m.imports[offset] = string(name)
 			addend = 0
 		}
-		if s.Section != elf.SHN_UNDEF {
-			m.pointers[offset] = s.Value + addend
+		if s.address != 0 {
+			m.pointers[offset] = s.address + addend
 		}
 	}
 }

@@ -23,6 +23,7 @@ var taskContexts = map[int]uint32{8: 128, 9: 168, 10: 176, 11: 152, 12: 152, 13:
 // specification, and both lead to the function.
 func (p *Python) findTask(pid int, maps []mapping) {
 	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "_asyncio.") }, anyImage)
+	defer l.close()
 	offset := taskContexts[p.Minor]
 	if l == nil || offset == 0 {
 		return // built into the interpreter, not imported, or not known: Copy has the links

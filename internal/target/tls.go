@@ -91,6 +91,7 @@ func inspectTLS(pid int, maps []mapping, path string) (*TLS, error) {
 	if l == nil {
 		return nil, fmt.Errorf("%s could not be read (%w): TLS is not followed", path, err)
 	}
+	defer l.close()
 	t := &TLS{Name: path}
 	t.Read, t.Write = l.through("SSL_read_ex", true), l.through("SSL_write_ex", false)
 	t.Handshake = l.exported("SSL_do_handshake")
@@ -102,11 +103,12 @@ func inspectTLS(pid int, maps []mapping, path string) (*TLS, error) {
 	if t.Read == nil || t.Write == nil || t.Handshake == nil || t.Free == nil {
 		return nil, fmt.Errorf("%s exports no SSL_read_ex and SSL_write_ex: TLS is not followed", path)
 	}
-	crypto := l
+	crypto := l // closed twice then, which does nothing
 	if l.symbols["BIO_get_data"].address == 0 {
 		beside := func(m mapping) bool { return filepath.Dir(m.path) == filepath.Dir(path) }
 		crypto, _ = openLibrary(pid, where(maps, beside), func(base string) bool { return strings.HasPrefix(base, "libcrypto") }, anyImage)
 	}
+	defer crypto.close()
 	if crypto == nil {
 		return nil, fmt.Errorf("no libcrypto was found beside %s: TLS is not followed", path)
 	}
@@ -122,9 +124,13 @@ func inspectTLS(pid int, maps []mapping, path string) (*TLS, error) {
 var errNoSymbols = errors.New("OpenSSL without symbols")
 
 // contains looks for a text in what the file has loaded.
-func (m *image) contains(text string) bool {
+func (m *image) contains(text string) (found bool) {
 	for _, s := range m.segments {
-		if bytes.Contains(s.bytes(), []byte(text)) {
+		m.scan(s, len(text)-1, func(_ uint64, part []byte) bool {
+			found = bytes.Contains(part, []byte(text))
+			return !found
+		})
+		if found {
 			return true
 		}
 	}

@@ -6,6 +6,7 @@ import "strings"
 // in the interpreter.
 func (p *Python) findWork(pid int, maps []mapping, interpreter *library) {
 	l, _ := openLibrary(pid, maps, func(base string) bool { return strings.HasPrefix(base, "_queue.") }, anyImage)
+	defer l.close()
 	if l == nil {
 		l = interpreter
 	}
