@@ -120,7 +120,7 @@ type Endpoint struct {
 	Calls          []Call           `json:"calls"`
 	LLM            *LLM             `json:"llm,omitempty"`
 	CPUSeconds     float64          `json:"cpu_seconds"`
-	OffCPUSeconds  float64          `json:"off_cpu_seconds"`
+	OffCPUSeconds  float64          `json:"off_cpu_seconds"`           // in run_queue, gil_wait and blocked: of its Basis, as CPUSeconds
 	Sleeps         []SleepPlace     `json:"sleeps,omitempty"`          // by the off-CPU profile, of all its requests, the longest first; nil: none was sampled, or see not_measured
 	AllocatedBytes *int64           `json:"allocated_bytes,omitempty"` // private memory that was touched for the first time; nil: not measured
 	Cache          Cache            `json:"cache"`
