@@ -163,8 +163,7 @@ static __always_inline void transfer(struct target *c, struct sock *sk, int n, b
 	}
 }
 
-SEC("tp_btf/sock_recv_length")
-int BPF_PROG(sock_recv, struct sock *sk, int ret, int flags)
+static __always_inline int on_recv(struct sock *sk, int ret, int flags)
 {
 	struct target *c = current_target();
 	struct timing t;
@@ -192,8 +191,7 @@ static __always_inline void refused(struct sock *sk, u64 now)
 	submit(e);
 }
 
-SEC("tp_btf/sock_send_length")
-int BPF_PROG(sock_send, struct sock *sk, int ret, int flags)
+static __always_inline int on_send(struct sock *sk, int ret)
 {
 	struct target *c = current_target();
 	struct timing t;
@@ -208,8 +206,7 @@ int BPF_PROG(sock_send, struct sock *sk, int ret, int flags)
 	return spent(t);
 }
 
-SEC("tp_btf/sk_data_ready")
-int BPF_PROG(data_ready, struct sock *sk)
+static __always_inline int on_data(struct sock *sk)
 {
 	struct conn *k = bpf_sk_storage_get(&conns, sk, 0, 0);
 
@@ -219,6 +216,46 @@ int BPF_PROG(data_ready, struct sock *sk)
 			k->arrive = k->newest;
 	}
 	return 0;
+}
+
+SEC("tp_btf/sock_recv_length")
+int BPF_PROG(sock_recv, struct sock *sk, int ret, int flags)
+{
+	return on_recv(sk, ret, flags);
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(sock_send, struct sock *sk, int ret, int flags)
+{
+	return on_send(sk, ret);
+}
+
+SEC("tp_btf/sk_data_ready")
+int BPF_PROG(data_ready, struct sock *sk)
+{
+	return on_data(sk);
+}
+
+/*
+ * Before Linux 6.3 these three tracepoints are not there. In their place: the functions around them, where the kernel
+ * traces functions. User space loads either.
+ */
+SEC("fexit/tcp_recvmsg")
+int BPF_PROG(sock_recv_old, struct sock *sk, void *msg, u64 len, int flags, int *addr_len, int ret)
+{
+	return on_recv(sk, ret, flags);
+}
+
+SEC("fexit/tcp_sendmsg")
+int BPF_PROG(sock_send_old, struct sock *sk, void *msg, u64 size, int ret)
+{
+	return on_send(sk, ret);
+}
+
+SEC("fentry/sock_def_readable")
+int BPF_PROG(data_ready_old, struct sock *sk)
+{
+	return on_data(sk);
 }
 
 static __always_inline int conn_note(struct conn *k, u8 type)

@@ -308,10 +308,13 @@ const (
 	SocketMapThreads         = "threads"
 	SocketProgAccepted       = "accepted"
 	SocketProgDataReady      = "data_ready"
+	SocketProgDataReadyOld   = "data_ready_old"
 	SocketProgQueued         = "queued"
 	SocketProgSetState       = "set_state"
 	SocketProgSockRecv       = "sock_recv"
+	SocketProgSockRecvOld    = "sock_recv_old"
 	SocketProgSockSend       = "sock_send"
+	SocketProgSockSendOld    = "sock_send_old"
 	SocketVarUnusedAddresses = "unused_addresses"
 	SocketVarUnusedByTask    = "unused_by_task"
 	SocketVarUnusedCounter   = "unused_counter"
@@ -365,12 +368,15 @@ type SocketSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type SocketProgramSpecs struct {
-	Accepted  *ebpf.ProgramSpec `ebpf:"accepted"`
-	DataReady *ebpf.ProgramSpec `ebpf:"data_ready"`
-	Queued    *ebpf.ProgramSpec `ebpf:"queued"`
-	SetState  *ebpf.ProgramSpec `ebpf:"set_state"`
-	SockRecv  *ebpf.ProgramSpec `ebpf:"sock_recv"`
-	SockSend  *ebpf.ProgramSpec `ebpf:"sock_send"`
+	Accepted     *ebpf.ProgramSpec `ebpf:"accepted"`
+	DataReady    *ebpf.ProgramSpec `ebpf:"data_ready"`
+	DataReadyOld *ebpf.ProgramSpec `ebpf:"data_ready_old"`
+	Queued       *ebpf.ProgramSpec `ebpf:"queued"`
+	SetState     *ebpf.ProgramSpec `ebpf:"set_state"`
+	SockRecv     *ebpf.ProgramSpec `ebpf:"sock_recv"`
+	SockRecvOld  *ebpf.ProgramSpec `ebpf:"sock_recv_old"`
+	SockSend     *ebpf.ProgramSpec `ebpf:"sock_send"`
+	SockSendOld  *ebpf.ProgramSpec `ebpf:"sock_send_old"`
 }
 
 // SocketMapSpecs contains maps before they are loaded into the kernel.
@@ -479,22 +485,28 @@ type SocketVariables struct {
 //
 // It can be passed to LoadSocketObjects or ebpf.CollectionSpec.LoadAndAssign.
 type SocketPrograms struct {
-	Accepted  *ebpf.Program `ebpf:"accepted"`
-	DataReady *ebpf.Program `ebpf:"data_ready"`
-	Queued    *ebpf.Program `ebpf:"queued"`
-	SetState  *ebpf.Program `ebpf:"set_state"`
-	SockRecv  *ebpf.Program `ebpf:"sock_recv"`
-	SockSend  *ebpf.Program `ebpf:"sock_send"`
+	Accepted     *ebpf.Program `ebpf:"accepted"`
+	DataReady    *ebpf.Program `ebpf:"data_ready"`
+	DataReadyOld *ebpf.Program `ebpf:"data_ready_old"`
+	Queued       *ebpf.Program `ebpf:"queued"`
+	SetState     *ebpf.Program `ebpf:"set_state"`
+	SockRecv     *ebpf.Program `ebpf:"sock_recv"`
+	SockRecvOld  *ebpf.Program `ebpf:"sock_recv_old"`
+	SockSend     *ebpf.Program `ebpf:"sock_send"`
+	SockSendOld  *ebpf.Program `ebpf:"sock_send_old"`
 }
 
 func (p *SocketPrograms) Close() error {
 	return _SocketClose(
 		p.Accepted,
 		p.DataReady,
+		p.DataReadyOld,
 		p.Queued,
 		p.SetState,
 		p.SockRecv,
+		p.SockRecvOld,
 		p.SockSend,
+		p.SockSendOld,
 	)
 }
 

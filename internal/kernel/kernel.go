@@ -103,21 +103,19 @@ func (k *Kernel) loadObject(spec *ebpf.CollectionSpec) error {
 		}
 		k.maps[name] = made
 	}
-	for name, p := range spec.Programs {
-		k.prepare(p)
-		one := spec.Copy()
-		one.Programs = map[string]*ebpf.ProgramSpec{name: p}
-		one.Variables = nil // they only keep types in the object
-		for m := range one.Maps {
-			if m[0] == '.' {
-				delete(one.Maps, m)
+	for name := range spec.Programs {
+		if strings.HasSuffix(name, oldSuffix) {
+			continue
+		}
+		program, err := k.loadProgram(spec, name)
+		if old := name + oldSuffix; err != nil && !isVerifier(err) && spec.Programs[old] != nil {
+			if instead, why := k.loadProgram(spec, old); why == nil {
+				k.log.Info("an older hook is used", "instead of", name, "because", err)
+				program, err = instead, nil
+			} else {
+				err = fmt.Errorf("%w; instead of it: %w", err, why)
 			}
 		}
-		shared := map[string]*ebpf.Map{}
-		for m := range one.Maps {
-			shared[m] = k.maps[m]
-		}
-		coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: shared})
 		if errors.Is(err, os.ErrPermission) && !isVerifier(err) {
 			return fmt.Errorf("load BPF program %s: %w: run as root or with CAP_BPF and CAP_PERFMON", name, ErrNotPermitted)
 		} else if err != nil {
@@ -125,10 +123,35 @@ func (k *Kernel) loadObject(spec *ebpf.CollectionSpec) error {
 			k.log.Warn("a BPF program could not be loaded", "program", name, "error", err)
 			continue
 		}
-		k.programs[name] = coll.DetachProgram(name)
-		coll.Close()
+		k.programs[name] = program
 	}
 	return nil
+}
+
+// oldSuffix names the program that stands in for another on a kernel that lacks the other's hook.
+const oldSuffix = "_old"
+
+// loadProgram loads one program of an object, with the maps that all share.
+func (k *Kernel) loadProgram(spec *ebpf.CollectionSpec, name string) (*ebpf.Program, error) {
+	k.prepare(spec.Programs[name])
+	one := spec.Copy()
+	one.Programs = map[string]*ebpf.ProgramSpec{name: one.Programs[name]}
+	one.Variables = nil // they only keep types in the object
+	for m := range one.Maps {
+		if m[0] == '.' {
+			delete(one.Maps, m)
+		}
+	}
+	shared := map[string]*ebpf.Map{}
+	for m := range one.Maps {
+		shared[m] = k.maps[m]
+	}
+	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: shared})
+	if err != nil {
+		return nil, err
+	}
+	defer coll.Close()
+	return coll.DetachProgram(name), nil
 }
 
 func isVerifier(err error) bool {

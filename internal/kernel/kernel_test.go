@@ -64,6 +64,7 @@ func TestEveryProgramLoads(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name := range spec.Programs {
+			name = strings.TrimSuffix(name, oldSuffix) // one of the two
 			if k.programs[name] == nil {
 				t.Errorf("program %s is not there", name)
 			}
@@ -375,8 +376,11 @@ func captured(t *testing.T, what string, e *event.Event, n, limit, tail int) {
 // Kernels before 6.10 get the other kind of probes; they report the same.
 func TestOldProbes(t *testing.T) {
 	loaded(t)
-	var accepted [2]int
-	for i, multi := range []bool{false, true} {
+	for _, multi := range []bool{false, true} {
+		if multi && !HaveMulti() {
+			t.Log("this kernel has the old probes alone")
+			continue
+		}
 		k, err := loadFor(slog.New(slog.DiscardHandler), multi)
 		if err != nil {
 			t.Fatal(err)
@@ -390,12 +394,11 @@ func TestOldProbes(t *testing.T) {
 			p.exchange(t, "read", "write", 10, 10)
 		}
 		waitFor(t, "the last connection to close", func() bool { return s.count(p.pid, event.Send) == 3 })
-		accepted[i] = s.count(p.pid, event.Accept)
+		if n := s.count(p.pid, event.Accept); n != 3 {
+			t.Errorf("multi %v: %d of 3 connections were seen to be accepted", multi, n)
+		}
 		t.Logf("multi %v: a trap costs %.2f µs", multi, k.Cost().TrapPrice*1e6)
 		t.Cleanup(k.Close)
-	}
-	if accepted != [2]int{3, 3} {
-		t.Errorf("accepted connections: %v", accepted)
 	}
 }
 

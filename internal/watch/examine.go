@@ -36,7 +36,7 @@ var figures = []struct{ hook, figure, without string }{
 	{"sock_recv", "requests and calls: bytes read", "nothing can be measured"},
 	{"sock_send", "requests and calls: bytes sent", "nothing can be measured"},
 	{"set_state", "connections, accept_queue, connect", "nothing can be measured"},
-	{"data_ready", "arrival in the socket", "receive_queue and loop_wait are not measured, upstream ends when the answer is read; needs kernel 6.3"},
+	{"data_ready", "arrival in the socket", "receive_queue and loop_wait are not measured, upstream ends when the answer is read"},
 	{"sched_switch", "run_queue, gil_wait, blocked", "on_cpu contains the time off the CPU"},
 	{"sched_waking", "run_queue after a sleep", "run_queue counts as blocked"},
 	{"process_fork", "workers from their first request on", "a new worker is not seen for up to two seconds"},
@@ -97,8 +97,8 @@ func kernelFinding() Finding {
 	}
 	f.Detail = v
 	var major, minor int
-	if _, err := fmt.Sscanf(v, "%d.%d", &major, &minor); err == nil && (major < 6 || major == 6 && minor < 3) {
-		f.Verdict, f.Mend = Degraded, "6.3 or newer has the socket tracepoints that most figures come from"
+	if _, err := fmt.Sscanf(v, "%d.%d", &major, &minor); err == nil && (major < 6 || major == 6 && minor < 1) {
+		f.Verdict, f.Mend = Degraded, "it was never tried on a kernel before 6.1"
 	}
 	return f
 }
