@@ -52,11 +52,18 @@ func newRecords(spec *ebpf.MapSpec, unwinder *tracer.ProbeContext) error {
 	return nil
 }
 
-// loadRawTracepoints loads the chain for raw tracepoints with its entry's origin. Its last program is called where
+// loadForSleeps loads the chain for where threads come back, with its entry's origin. Its last program is called where
 // stop says.
-func (c *chain) loadRawTracepoints(unwinder *tracer.ProbeContext, origin uint16, records *ebpf.Map, stop *ebpf.Program) error {
+func (c *chain) loadForSleeps(unwinder *tracer.ProbeContext, origin uint16, records *ebpf.Map, stop *ebpf.Program, at back) error {
+	adapt := asRawTracepoint
+	if at.probe != "" {
+		adapt = func(p *ebpf.ProgramSpec, _ bool) error {
+			refer(p, ourPrograms, ourRecords)
+			return nil
+		}
+	}
 	return c.load(unwinder, map[string]any{"origin_id_probe": origin, "python_frames_per_program": framesAtOnce}, chainParts{
-		programs: ourPrograms, maps: map[string]*ebpf.Map{ourRecords: records}, adapt: asRawTracepoint, stop: stop,
+		programs: ourPrograms, maps: map[string]*ebpf.Map{ourRecords: records}, adapt: adapt, stop: stop,
 	})
 }
 

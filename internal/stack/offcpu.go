@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -26,6 +25,7 @@ type offcpu struct {
 
 	shared  map[string]*ebpf.Map // see Options.Maps
 	objects bpf.OffcpuObjects
+	at      back
 	chain   chain
 	links   []link.Link
 	period  time.Duration
@@ -34,10 +34,13 @@ type offcpu struct {
 }
 
 // offcpuSpec is what is loaded, fitted to the unwinder's records.
-func offcpuSpec(unwinder *tracer.ProbeContext) (*ebpf.CollectionSpec, error) {
+func offcpuSpec(unwinder *tracer.ProbeContext, at back) (*ebpf.CollectionSpec, error) {
 	spec, err := bpf.LoadOffcpu()
 	if err != nil {
 		return nil, err
+	}
+	for _, p := range spec.Programs {
+		at.prepare(p)
 	}
 	if err := newRecords(spec.Maps[bpf.OffcpuMapOffcpuRecords], unwinder); err != nil {
 		return nil, err
@@ -58,14 +61,17 @@ func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 	if err != nil {
 		return err
 	}
-	if err := loadObjects(func() (*ebpf.CollectionSpec, error) { return offcpuSpec(unwinder) }, &o.objects, o.shared); err != nil {
+	if o.at, err = whereBack(); err != nil {
+		return err
+	}
+	if err := loadObjects(func() (*ebpf.CollectionSpec, error) { return offcpuSpec(unwinder, o.at) }, &o.objects, o.shared); err != nil {
 		return fmt.Errorf("load the programs of sleeps: %w", err)
 	}
 	// Until a process is watched nothing comes of it, and a kernel that lacks it is asked no more.
 	if err := o.attach(); err != nil {
 		return err
 	}
-	if err := o.chain.loadRawTracepoints(unwinder, origin, o.objects.OffcpuRecords, o.objects.OffcpuStop); err != nil {
+	if err := o.chain.loadForSleeps(unwinder, origin, o.objects.OffcpuRecords, o.objects.OffcpuStop, o.at); err != nil {
 		return fmt.Errorf("load the unwinder for sleeps: %w", err)
 	}
 	for at, program := range []*ebpf.Program{o.chain.entry, o.chain.stop} {
@@ -78,18 +84,14 @@ func (o *offcpu) load(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeConte
 
 // attach puts the program in its place.
 func (o *offcpu) attach() error {
-	comes, err := link.AttachRawTracepoint(link.RawTracepointOptions{Name: "sched_exit_tp", Program: o.objects.OffcpuComes})
-	if errors.Is(err, os.ErrNotExist) {
-		return errors.New("this kernel has no tracepoint sched_exit_tp")
-	}
+	l, err := o.at.attach(o.objects.OffcpuComes)
 	if err != nil {
-		return fmt.Errorf("attach to sched_exit_tp: %w", err)
+		return fmt.Errorf("attach where threads come back: %w", err)
 	}
-	o.links = append(o.links, comes)
+	o.links = append(o.links, l)
 	return nil
 }
 
-// watch has nothing to do: sleeps are told of the processes that the kernel side watches.
 // watch samples no sleeps while no process is watched; which ones are, the programs that tell of sleeps know.
 func (o *offcpu) watch(pids map[uint32]bool) error {
 	if o.why != nil || o.off == (len(pids) == 0) {
