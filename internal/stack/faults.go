@@ -177,11 +177,15 @@ func pageTables() (levels uint32, offsetAt uint64) {
 	if err != nil {
 		return 0, 0
 	}
-	levels = 4
-	if cpu, err := os.ReadFile("/proc/cpuinfo"); err != nil || strings.Contains(string(cpu), " la57") {
-		levels = 0 // the kernel may use five levels or four
+	cpu, err := os.ReadFile("/proc/cpuinfo")
+	switch {
+	case err != nil:
+		return 0, offsetAt
+	case strings.Contains(string(cpu), " la57"): // a kernel that uses four levels clears the flag (early_identify_cpu)
+		return 5, offsetAt
+	default:
+		return 4, offsetAt
 	}
-	return levels, offsetAt
 }
 
 // kernelSymbol is the address of a symbol of the running kernel, 0 if it has none of that name.
