@@ -30,7 +30,7 @@ func (c crowding) beside(g *recording.MemoryGrowth) string {
 	if more < minGrowth {
 		return ""
 	}
-	return fmt.Sprintf("; left out: %s in which more requests were under way than before, up to %s at a time, and it grew by %s more than else: an allocator keeps what a crowd needed",
+	return fmt.Sprintf("; left out: %s in which more requests were under way than before, up to %s at a time, and it grew by %s more than else, as an allocator does that keeps what a crowd needed",
 		clock(c.seconds), recording.Number(int64(c.most)), recording.Bytes(more))
 }
 

@@ -101,7 +101,7 @@ func TestCrowdIsNoLeak(t *testing.T) {
 // The words say that it was the crowd, and how large it was.
 func TestCrowdIsSaid(t *testing.T) {
 	for name, want := range map[string][]string{
-		"rises till 1:00":   {Stable, "left out: ", "more requests were under way than before, up to 2", "an allocator keeps what a crowd needed"},
+		"rises till 1:00":   {Stable, "left out: ", "more requests were under way than before, up to 2", "as an allocator does that keeps what a crowd needed"},
 		"rises ever faster": {Growing, "while more and more requests were under way, up to 2", "hold the load for 90 s"},
 	} {
 		g := Judge(crowded(180, crowds[name].at, 1, 0, 1))

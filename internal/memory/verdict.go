@@ -52,12 +52,12 @@ func (s stretch) settled() recording.MemoryGrowth {
 func (s stretch) withCrowd(c crowding) recording.MemoryGrowth {
 	s.active = make([]float64, s.len()) // it cannot be told from the trend
 	g := s.judge("")
-	switch g.Verdict {
-	case LeakSuspected, Growing:
+	switch {
+	case g.Verdict == LeakSuspected || g.Verdict == Growing || g.Verdict == TooShort && c.bytes >= minLeak:
 		g.Verdict = Growing
 		g.Reason = fmt.Sprintf("it grew by %s while more and more requests were under way, up to %s at a time: an allocator keeps what a crowd needs; to tell that from a leak hold the load for %s",
 			recording.Bytes(s.bytes[s.len()-1]-s.bytes[0]), recording.Number(int64(c.most)), clock(minLeakTicks))
-	case TooShort:
+	case g.Verdict == TooShort:
 		g.Reason = fmt.Sprintf("for all but %s more and more requests were under way, up to %s at a time; hold the load", clock(span(s.seconds)-c.seconds), recording.Number(int64(c.most)))
 	}
 	return g

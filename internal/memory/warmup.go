@@ -48,7 +48,7 @@ func (s stretch) slowing() int {
 	}
 	k := len(beta) - 2
 	before, after := beta[k], beta[k]+beta[k+1]
-	if before < slower*max(after, 0) || -beta[k+1]*x[best] < minGrowth {
+	if before < slower*max(after, 0) || (before-max(after, 0))*x[best] < minGrowth {
 		return 0
 	}
 	if d, se := regress(s.bytes, columns...); d > -minBreak*se {
