@@ -23,6 +23,7 @@ type inbound struct {
 	queue       []*live
 	served      int
 	losses      int        // of both streams, counted so far
+	lostBefore  int        // … of the responses, when open was the next to be answered
 	pieces      []headRead // of the head that is being read
 	told        int64      // the newest arrival that the kernel told; 0: it never did
 	read        int64      // the newest read
@@ -138,6 +139,9 @@ func (t *Tracker) begin(c *inbound, th *thread, e *event.Event, m http1.Event) {
 	if msg.HeaderTruncated && msg.RequestID == "" && msg.TraceParent == "" {
 		t.lose("inbound", "request head longer than what is captured: its id may be in the rest")
 	}
+	if c.open != nil && c.open.First == 0 && c.responses.Lost() > c.lostBefore { // it was answered, and nobody knew it
+		t.abandon(c, c.open.lastSeen(), "its answer was not recognised")
+	}
 	l := t.newLive(c, e, msg.Method, msg.Target, cmp.Or(msg.RequestID, msg.TraceParent))
 	l.Upgrade = msg.Upgrade
 	l.timeArrival(c, m.Earlier)
@@ -182,7 +186,7 @@ func (t *Tracker) reads(th *thread, l *live, e *event.Event) {
 
 // serve makes l the request that the next response answers.
 func (c *inbound) serve(l *live) {
-	c.open, c.stalled = l, 0
+	c.open, c.stalled, c.lostBefore = l, 0, c.responses.Lost()
 	if l.Method == "HEAD" {
 		c.responses.NextHasNoBody()
 	}
@@ -343,65 +347,6 @@ func (l *live) spansUntil(last int64, by *active) {
 		case RunQueue, GILWait, Blocked:
 			l.OffCPU += s.End - s.Start
 		}
-	}
-}
-
-// closing is a connection that is closed, but whose last send may still be told: on loopback the
-// client's reset arrives within the send that it answers.
-type closing struct {
-	sock uint64
-	at   int64
-}
-
-const lastSend = 1_000_000 // ns
-
-func (t *Tracker) onInboundClose(e *event.Event) {
-	if t.in[e.Sock] != nil {
-		t.closing = append(t.closing, closing{e.Sock, e.Time})
-	}
-}
-
-// Pass tells that what comes from now on is later than a time (CLOCK_MONOTONIC, ns).
-func (t *Tracker) Pass(until int64) {
-	for len(t.closing) > 0 && t.closing[0].at+lastSend < until {
-		k := t.closing[0]
-		t.closing = t.closing[1:]
-		t.endInbound(k.sock, k.at)
-	}
-}
-
-func (t *Tracker) endInbound(sock uint64, at int64) {
-	c := t.in[sock]
-	if c == nil {
-		return
-	}
-	delete(t.in, sock)
-	delete(t.writers, sock)
-	if c.front != nil {
-		t.doneByFront(c.front)
-	}
-	if c.ignore {
-		t.abandon(c, at, "the connection went over to another protocol")
-		return
-	}
-	for _, m := range c.responses.Close() {
-		if m.End && !m.Guessed && c.open != nil { // a body that ends with the connection
-			t.finish(c.open, at)
-		}
-	}
-	t.abandon(c, at, "the connection was closed before the response ended")
-	t.boundaries("inbound", boundaryLost, c.requests.Lost()+c.responses.Lost(), &c.losses)
-}
-
-// abandon hands out what is open on a connection as incomplete.
-func (t *Tracker) abandon(c *inbound, at int64, why string) {
-	for c.open != nil {
-		l := c.open
-		l.miss(why)
-		t.finish(l, at)
-	}
-	if c.h2 != nil {
-		c.h2.abandon(t, at, why)
 	}
 }
 

@@ -3,6 +3,7 @@ package http1
 import (
 	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/ragscope/ragscope/internal/protocol"
 )
@@ -59,6 +60,19 @@ func methodLike(b []byte) bool {
 	}
 	_, ok := names[string(b[:i])]
 	return ok
+}
+
+// methodBegins reports whether b may be the beginning of a method, or of HTTP/2's preface.
+func methodBegins(b []byte) bool {
+	if bytes.HasPrefix([]byte(preface), b) {
+		return true
+	}
+	for name := range names {
+		if strings.HasPrefix(name, string(b)) {
+			return true
+		}
+	}
+	return false
 }
 
 // requestLine parses "GET /path HTTP/1.1". A line cut at MaxLine has no version.

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bytes"
+	"strings"
 
 	"github.com/ragscope/ragscope/internal/protocol"
 	"github.com/ragscope/ragscope/internal/protocol/chunked"
@@ -237,6 +238,15 @@ func (s *Stream) startLine(b []byte) bool {
 	return methodLike(b)
 }
 
+// startsLine reports whether a message may begin with b, of which startLine cannot tell yet. Two bytes that are left
+// of a body would make the message after them one that is not recognised, and its answer that of the one before.
+func (s *Stream) startsLine(b []byte) bool {
+	if s.response {
+		return strings.HasPrefix("HTTP/1.", string(b[:min(len(b), 7)]))
+	}
+	return methodBegins(b)
+}
+
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // other names the protocol that b opens, where that is not HTTP/1: HTTP/2 begins with the
@@ -267,7 +277,7 @@ func (s *Stream) begin(b []byte) []byte {
 		s.events = append(s.events, Event{Begin: true, BodyOffset: -1, Message: &Message{Proto: proto, Upgrade: true, ContentLength: -1}})
 		return nil
 	}
-	if len(b) >= 9 && !s.startLine(b) {
+	if !s.startLine(b) && (len(b) >= 9 || !s.startsLine(b)) {
 		if s.last.Upgrade {
 			s.state = opaque // the protocol that the last message asked for
 			return nil
