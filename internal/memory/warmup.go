@@ -51,6 +51,9 @@ func (s stretch) slowing() int {
 	if before < slower*max(after, 0) || (before-max(after, 0))*x[best] < minGrowth {
 		return 0
 	}
+	if s.bytes[best]-s.bytes[0] < minGrowth { // what came and went with the requests is no warm-up
+		return 0
+	}
 	if d, se := regress(s.bytes, columns...); d > -minBreak*se {
 		return 0
 	}
