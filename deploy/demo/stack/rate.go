@@ -22,6 +22,8 @@ const (
 	enoughCPU    = 0.70            // of all cores
 	kneeFactor   = 1.5             // p95 grown by this, and to …
 	kneeLeast    = 4 * time.Second // … this: an answer that is generated takes a second or two by itself
+	tailGrown    = stepLength / 2  // half as much again as can be done was asked for
+	tailMost     = 2 * stepLength
 	primeTime    = 10 * time.Second
 	baselinePart = 0.6 // of the capacity found
 	lastRate     = 2000.0
@@ -32,7 +34,8 @@ type observation struct {
 	rate float64 // offered, req/s
 	busy float64 // share of all cores
 	p95  time.Duration
-	done float64 // answered, req/s
+	done float64       // answered, req/s
+	tail time.Duration // that the last answer took after the load had ended: a queue that grew empties then
 }
 
 // prime asks the most popular questions, so that the caches are those of an API that has been in use for a while.
@@ -94,13 +97,13 @@ func (st *stack) findRate(ctx context.Context) (float64, error) {
 func (st *stack) observe(ctx context.Context, dir string, rate float64) (observation, error) {
 	run := loadRun{scenario: "baseline", rate: rate, length: stepLength}
 	prefix := filepath.Join(dir, "step")
-	cpu := startCPU()
+	cpu, begin := startCPU(), time.Now()
 	if err := st.runLoader(ctx, "warm-up", run.argv(st.cfg, prefix)); err != nil {
 		return observation{}, err
 	}
-	busy := cpu.busy()
+	busy, took := cpu.busy(), time.Since(begin)
 	t, err := readTotals(prefix + "_stats.csv")
-	return observation{rate: rate, busy: busy, p95: t.p95, done: float64(t.requests-t.failures) / stepLength.Seconds()}, err
+	return observation{rate: rate, busy: busy, p95: t.p95, done: float64(t.requests-t.failures) / stepLength.Seconds(), tail: took - stepLength}, err
 }
 
 // enough says in words why the last observation is the last one that is needed, or "".
@@ -111,6 +114,8 @@ func enough(seen []observation) string {
 		return fmt.Sprintf("the CPU is %.0f %% busy", 100*last.busy)
 	case last.done < 0.8*last.rate-1:
 		return fmt.Sprintf("only %.1f req/s are answered", last.done)
+	case last.tail > min(first.tail+tailGrown, tailMost):
+		return fmt.Sprintf("the last answer came %s after the last question", last.tail.Round(100*time.Millisecond))
 	case last.p95 > kneeLeast && float64(last.p95) > kneeFactor*float64(first.p95):
 		return fmt.Sprintf("p95 has grown from %s to %s", first.p95, last.p95)
 	}

@@ -194,13 +194,15 @@ func TestEnoughAndCapacity(t *testing.T) {
 		enough   string // a word of the reason
 		capacity float64
 	}{
-		{"idle", []observation{{4, 0.2, ms(30), 4}}, "", 0},
-		{"CPU", []observation{{4, 0.2, ms(30), 4}, {8, 0.5, ms(40), 8}, {12, 0.9, ms(60), 12}}, "CPU", 10},
-		{"CPU at once", []observation{{4, 0.7, ms(30), 4}}, "CPU", 4},
-		{"latency", []observation{{4, 0.2, ms(150), 4}, {6, 0.4, ms(5900), 6}}, "p95", 4},
-		{"failures", []observation{{4, 0.1, ms(30), 4}, {6, 0.2, ms(30), 2}}, "answered", 4},
-		{"slow but steady", []observation{{4, 0.1, ms(1800), 4}, {6, 0.2, ms(1950), 6}}, "", 0},
-		{"answers that are generated", []observation{{4, 0.1, ms(60), 4}, {6, 0.2, ms(2100), 6}}, "", 0},
+		{"idle", []observation{{4, 0.2, ms(30), 4, ms(900)}}, "", 0},
+		{"CPU", []observation{{4, 0.2, ms(30), 4, ms(900)}, {8, 0.5, ms(40), 8, ms(900)}, {12, 0.9, ms(60), 12, ms(900)}}, "CPU", 10},
+		{"CPU at once", []observation{{4, 0.7, ms(30), 4, ms(900)}}, "CPU", 4},
+		{"latency", []observation{{4, 0.2, ms(150), 4, ms(900)}, {6, 0.4, ms(5900), 6, ms(900)}}, "p95", 4},
+		{"failures", []observation{{4, 0.1, ms(30), 4, ms(900)}, {6, 0.2, ms(30), 2, ms(900)}}, "answered", 4},
+		{"a queue", []observation{{4, 0.2, ms(900), 4, ms(900)}, {6, 0.3, ms(1900), 6, ms(1700)}, {9, 0.4, ms(3500), 9, ms(3600)}}, "last answer", 6},
+		{"a queue at once", []observation{{4, 0.2, ms(3500), 4, ms(9000)}}, "last answer", 2},
+		{"slow but steady", []observation{{4, 0.1, ms(1800), 4, ms(900)}, {6, 0.2, ms(1950), 6, ms(900)}}, "", 0},
+		{"answers that are generated", []observation{{4, 0.1, ms(60), 4, ms(900)}, {6, 0.2, ms(2100), 6, ms(900)}}, "", 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			why := enough(test.seen)
