@@ -38,12 +38,16 @@ type sites struct {
 }
 
 // addAbove adds the directory that a loaded extension module was imported from: the nearest one
-// above it that holds distributions, whatever its name.
+// above it that holds distributions, whatever its name. Of several versions of the module's own, this is the one in use.
 func (s *sites) addAbove(module string) {
 	const deepest = 5 // packages below packages
 	dir := filepath.Dir(module)
 	for range deepest {
 		if s.add(dir) {
+			inside, _, _ := strings.Cut(strings.TrimPrefix(module, dir+"/"), "/")
+			if name := normalised(inside); s.known[dir][name] != "" {
+				s.found[name] = s.known[dir][name]
+			}
 			return
 		}
 		dir = filepath.Dir(dir)
@@ -97,8 +101,10 @@ func distribution(entry string) (name, version string, ok bool) {
 	if !ok || name == "" || version == "" {
 		return "", "", false
 	}
-	return strings.ToLower(separators.ReplaceAllString(name, "-")), version, true
+	return normalised(name), version, true
 }
+
+func normalised(name string) string { return strings.ToLower(separators.ReplaceAllString(name, "-")) }
 
 // prefixes lists the directories that hold the bin/ the process was started from. One with a
 // pyvenv.cfg is a virtual environment and ends the list, unless it lets the system's packages in.
