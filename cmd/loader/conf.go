@@ -1,55 +1,88 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/pelletier/go-toml/v2"
 	"github.com/urfave/cli/v2"
 
 	"github.com/ragscope/ragscope/internal/command"
 )
 
 // configure fills the flags that neither command line nor environment set: from --config, which
-// is YAML or, when its name ends in .conf, of Locust's form; then, as Locust does, from
-// locust.conf in the working directory and from ~/.locust.conf.
+// is YAML or, when its name ends in .conf or .toml, of Locust's form; then, in the order of Locust's
+// parser, from [tool.locust] of pyproject.toml and locust.conf in the working directory and from
+// ~/.locust.conf.
 func configure(c *cli.Context) error {
-	if path := c.String("config"); strings.HasSuffix(path, ".conf") {
-		if err := fromConf(c, path); err != nil {
+	path := c.String("config")
+	read := map[string]func(*cli.Context, string) (bool, error){".conf": fromConf, ".toml": fromTOML}[filepath.Ext(path)]
+	if read == nil {
+		if err := command.Configure(c); err != nil {
 			return err
 		}
-	} else if err := command.Configure(c); err != nil {
+	} else if _, err := read(c, path); err != nil {
 		return err
 	}
-	files := []string{"locust.conf"}
+	sources := []struct {
+		path string
+		read func(*cli.Context, string) (bool, error)
+	}{{"pyproject.toml", fromTOML}, {"locust.conf", fromConf}}
 	if home, err := os.UserHomeDir(); err == nil {
-		files = append(files, filepath.Join(home, ".locust.conf"))
+		sources = append(sources, sources[1])
+		sources[2].path = filepath.Join(home, ".locust.conf")
 	}
-	for _, f := range files {
-		switch err := fromConf(c, f); {
-		case err == nil:
-			slog.Info("flags that were not given come from " + f)
-		case !errors.Is(err, fs.ErrNotExist):
+	for _, s := range sources {
+		switch some, err := s.read(c, s.path); {
+		case err == nil && some:
+			slog.Info("flags that were not given come from " + s.path)
+		case err != nil && !errors.Is(err, fs.ErrNotExist):
 			return err
 		}
-	}
-	if text, err := os.ReadFile("pyproject.toml"); err == nil && bytes.Contains(text, []byte("[tool.locust]")) {
-		slog.Warn("[tool.locust] of pyproject.toml is not read: put it into locust.conf")
 	}
 	return nil
 }
 
-// fromConf reads a file of Locust's form: "users = 5" a line, also with a colon or a space; #
-// and ; begin comments, [sections] mean nothing, a flag alone is true, [a, b] is a list.
-func fromConf(c *cli.Context, path string) error {
+// fromTOML reads [tool.locust] of a TOML file; some says whether there is anything.
+func fromTOML(c *cli.Context, path string) (some bool, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return command.Wrong("read configuration: %w", err)
+		return false, command.Wrong("read configuration: %w", err)
+	}
+	var file struct {
+		Tool any `toml:"tool"` // whatever other programs write there
+	}
+	if err := toml.Unmarshal(text, &file); err != nil {
+		var at *toml.DecodeError
+		if errors.As(err, &at) {
+			row, column := at.Position()
+			return false, command.Wrong("%s:%d:%d: %w", path, row, column, err)
+		}
+		return false, command.Wrong("%s: %w", path, err)
+	}
+	tools, _ := file.Tool.(map[string]any)
+	values, _ := tools["locust"].(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(values)) { // in order: of two errors always the same is told
+		if err := fill(c, strings.TrimLeft(name, "-"), values[name]); err != nil {
+			return true, command.Wrong("%s: %s of [tool.locust]: %w", path, name, err)
+		}
+	}
+	return len(values) > 0, nil
+}
+
+// fromConf reads a file of Locust's form: "users = 5" a line, also with a colon or a space; #
+// and ; begin comments, [sections] mean nothing, a flag alone is true, [a, b] is a list.
+func fromConf(c *cli.Context, path string) (some bool, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return false, command.Wrong("read configuration: %w", err)
 	}
 	number := 0
 	for line := range strings.Lines(string(text)) {
@@ -59,11 +92,28 @@ func fromConf(c *cli.Context, path string) error {
 			continue
 		}
 		name, value := confLine(line)
-		if err := command.Fill(c, name, value); err != nil {
-			return command.Wrong("%s:%d: %s: %w", path, number, name, err)
+		if err := fill(c, name, value); err != nil {
+			return true, command.Wrong("%s:%d: %s: %w", path, number, name, err)
 		}
 	}
-	return nil
+	return true, nil
+}
+
+// fill is command.Fill; switches take Locust's words.
+func fill(c *cli.Context, name string, value any) error {
+	isSwitch := slices.ContainsFunc(c.Command.Flags, func(f cli.Flag) bool {
+		_, is := f.(*cli.BoolFlag)
+		return is && slices.Contains(f.Names(), name)
+	})
+	if word, ok := value.(string); ok && isSwitch {
+		switch strings.ToLower(word) {
+		case "true", "yes", "on":
+			value = true
+		case "false", "no", "off":
+			value = false
+		}
+	}
+	return command.Fill(c, name, value)
 }
 
 func confLine(line string) (name string, value any) {
@@ -85,12 +135,6 @@ func confLine(line string) (name string, value any) {
 			out = append(out, strings.Trim(strings.TrimSpace(word), `"'`))
 		}
 		return name, out
-	}
-	switch strings.ToLower(text) {
-	case "true", "yes":
-		return name, true
-	case "false", "no":
-		return name, false
 	}
 	return name, strings.Trim(text, `"'`)
 }

@@ -28,7 +28,8 @@ func runCommand(abort context.Context) *cli.Command {
 		Usage:     "send a scenario and measure what comes back",
 		UsageText: "loader run --host http://localhost:8000 -u 50 -r 10 -t 5m --headless --csv results/baseline --html results/baseline.html\nloader run --host http://localhost:8000 --scenario peak --headless --agent http://127.0.0.1:9470 --csv results/peak\nloader run --host http://localhost:8000 --rate 50/s -t 2m --headless --threshold 'POST /api/v1/chat: p95 < 1s'\nloader run --scenario my.yaml --headless\nloader run --host http://localhost:8000      (the web UI on http://localhost:8089)",
 		Description: "Values come from flags, then the environment (RAGSCOPE_… or Locust's LOCUST_…), then the --config file (YAML, or\n" +
-			"Locust's form when it ends in .conf), then locust.conf and ~/.locust.conf, then the scenario.\n" +
+			"Locust's form when it ends in .conf or .toml), then [tool.locust] of pyproject.toml, locust.conf and ~/.locust.conf,\n" +
+			"then the scenario.\n" +
 			"Without --scenario the suite's tasks are sent: hybrid search 3, chat 1, vector search 0.5, chat stream 0.5, health 0.2.\n" +
 			"In Locust's tables and files a 429 is a failure, and so it is for the exit code, unless the task's check allows it; the recording,\n" +
 			"the progress line and thresholds count it apart. A threshold is not kept by a run that is marked invalid.",
