@@ -47,7 +47,8 @@ const (
 	Malformed         // the answer is not HTTP
 	BadChunk          // the framing of the answer's body is broken
 	BadCoding         // the answer's body does not decompress, or to more than is taken
-	Insecure          // no TLS with the server, or its certificate is not trusted
+	Insecure          // no TLS with the server
+	Untrusted         // its certificate is not trusted
 	Circular          // too many redirects
 )
 
@@ -133,7 +134,9 @@ func networkFailure(err error, timeout fmt.Stringer) Failure {
 		return Failure{Kind: Refused, Text: "connection refused"}
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return Failure{Kind: Reset, Text: "connection reset by peer"}
-	case errors.As(err, new(*handshakeError)), errors.As(err, new(tls.RecordHeaderError)), errors.As(err, new(*tls.CertificateVerificationError)):
+	case errors.As(err, new(*tls.CertificateVerificationError)):
+		return Failure{Kind: Untrusted, Text: insecure(err)}
+	case errors.As(err, new(*handshakeError)), errors.As(err, new(tls.RecordHeaderError)):
 		return Failure{Kind: Insecure, Text: insecure(err)}
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return Failure{Kind: Truncated, Text: "the answer ended too early"}

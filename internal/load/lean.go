@@ -156,7 +156,7 @@ func (s *session) connect(r *Request) (fresh bool, err error) {
 	if s.conn != nil {
 		return false, nil
 	}
-	conn, err := s.lean.dial(s.ctx, h.origin, a.Sent.Add(r.Timeout))
+	conn, err := s.lean.dial(s.ctx, h.origin, a.Sent, r.Timeout)
 	a.Connect += time.Since(now)
 	if err != nil {
 		return true, err
@@ -165,13 +165,10 @@ func (s *session) connect(r *Request) (fresh bool, err error) {
 	return true, nil
 }
 
-// dial opens a connection. deadline is the request's.
-func (l *Lean) dial(ctx context.Context, o origin, deadline time.Time) (net.Conn, error) {
-	limit := time.Now().Add(l.conns.connectTimeout())
-	var phase error = &phaseTimeout{NoConnection, "no connection", l.conns.connectTimeout()}
-	if deadline.Before(limit) {
-		limit, phase = deadline, context.DeadlineExceeded
-	}
+// dial opens a connection for a request that was sent then and has this timeout.
+func (l *Lean) dial(ctx context.Context, o origin, sent time.Time, timeout time.Duration) (net.Conn, error) {
+	limit := earlier(time.Now().Add(l.conns.connectTimeout()), sent.Add(timeout))
+	phase := &phaseTimeout{NoConnection, "no connection", min(l.conns.connectTimeout(), timeout)}
 	ctx, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
 	conn, err := new(net.Dialer).DialContext(ctx, o.network, o.address)

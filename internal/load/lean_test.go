@@ -399,6 +399,11 @@ func TestConnectTimeout(t *testing.T) {
 	if a.Failure != (Failure{Kind: NoConnection, Text: "no connection after 100ms"}) || a.Connect == 0 {
 		t.Errorf("%+v", a)
 	}
+	r := get("/")
+	r.Timeout = 200 * time.Millisecond
+	if a := lean(t, "http://"+address, Connections{}).Send(r); a.Failure != (Failure{Kind: NoConnection, Text: "no connection after 200ms"}) {
+		t.Errorf("the whole request's timeout: %+v", a)
+	}
 }
 
 func TestTLS(t *testing.T) {
@@ -414,7 +419,7 @@ func TestTLS(t *testing.T) {
 		want     string
 		kind     Kind
 	}{
-		"unknown authority": {base: secure.URL, want: "the certificate is not trusted: x509: certificate signed by unknown authority; --insecure does not check it", kind: Insecure},
+		"unknown authority": {base: secure.URL, want: "the certificate is not trusted: x509: certificate signed by unknown authority; --insecure does not check it", kind: Untrusted},
 		"not checked":       {base: secure.URL, insecure: true},
 		"no TLS":            {base: strings.Replace(plain.URL, "http", "https", 1), want: "the server does not speak TLS: is it http:// and not https://?", kind: Insecure},
 		"plain to TLS":      {base: strings.Replace(secure.URL, "https", "http", 1), want: "HTTP 400 Bad Request", kind: HTTPStatus},
@@ -429,7 +434,7 @@ func TestTLS(t *testing.T) {
 			}
 		}
 	}
-	if a := sendOnce(t, "net/http", secure.URL, Connections{}, post("/ok", "")); a.Failure.Kind != Insecure {
+	if a := sendOnce(t, "net/http", secure.URL, Connections{}, post("/ok", "")); a.Failure.Kind != Untrusted {
 		t.Errorf("net/http: failure %q", a.Failure)
 	}
 }

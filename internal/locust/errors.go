@@ -6,7 +6,9 @@ import (
 	"github.com/ragscope/ragscope/internal/load"
 )
 
-// errorText is a failure in Locust's words: the repr of the exception that it would have had.
+// errorText is a failure in Locust's words: the repr of the exception that HttpUser would have had, as far as it is
+// the same for all requests. Where Python's text holds addresses and pools, its first words stand before the loader's, so
+// that who searches for them finds these.
 func errorText(f load.Failure, name string) string {
 	switch f.Kind {
 	case load.HTTPStatus:
@@ -16,7 +18,7 @@ func errorText(f load.Failure, name string) string {
 		}
 		return exception("HTTPError", fmt.Sprintf("%d %s Error: %s for url: %s", f.Status, who, f.Text, name))
 	case load.Timeout:
-		return exception("ReadTimeout", f.Text)
+		return exception("ReadTimeout", "Read timed out. ("+f.Text+")")
 	case load.Refused:
 		return "ConnectionRefusedError(111, 'Connection refused')"
 	case load.Reset:
@@ -24,17 +26,19 @@ func errorText(f load.Failure, name string) string {
 	case load.Closed:
 		return "RemoteDisconnected('Remote end closed connection without response')"
 	case load.Truncated:
-		return exception("ChunkedEncodingError", f.Text)
+		return exception("ChunkedEncodingError", "Connection broken: IncompleteRead ("+f.Text+")")
 	case load.NoConnection:
-		return exception("ConnectTimeout", f.Text)
+		return exception("ConnectTimeoutError", "Connection timed out. ("+f.Text+")")
 	case load.Malformed:
 		return exception("BadStatusLine", f.Text)
 	case load.BadChunk:
-		return exception("ChunkedEncodingError", f.Text)
+		return exception("ChunkedEncodingError", "Connection broken: "+f.Text)
 	case load.BadCoding:
 		return exception("ContentDecodingError", f.Text)
 	case load.Insecure:
 		return exception("SSLError", f.Text)
+	case load.Untrusted:
+		return exception("SSLError", "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: "+f.Text)
 	case load.Circular:
 		return "TooManyRedirects('Exceeded 30 redirects.')"
 	case load.NameNotFound:
