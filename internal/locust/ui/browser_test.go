@@ -40,6 +40,15 @@ func TestInABrowser(t *testing.T) {
 	b.until(`document.getElementById("pulse").textContent === "running"`)
 	b.until(`document.querySelectorAll("#charts canvas").length === 4 && document.querySelector("#failures td.text")?.textContent.includes("500 Server Error")`)
 	b.until(painted)
+	const marker = `getComputedStyle(document.querySelector("#rps .u-legend tr:nth-child(2) .u-marker")).borderTopColor`
+	light := b.eval(marker)
+	b.scheme("dark")
+	b.until(fmt.Sprintf("%s !== %q", marker, light)) // legends, too
+	b.until(painted)
+	if got := b.eval(`document.querySelectorAll("#charts canvas").length`); got != 4.0 {
+		t.Errorf("%v charts in the dark", got)
+	}
+	b.scheme("light")
 	b.until(`document.querySelector("#waits h2")?.textContent === "Where the time goes" && document.querySelector("#waits p").textContent === "/?part=waits"`)
 	b.narrow("a run")
 

@@ -188,3 +188,9 @@ func (b *tab) show(address string, width int) {
 	b.call("Page.navigate", map[string]any{"url": address}, nil)
 	b.until(fmt.Sprintf("document.readyState === 'complete' && location.href.startsWith(%q)", address))
 }
+
+// scheme has the page shown light or dark.
+func (b *tab) scheme(name string) {
+	b.t.Helper()
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": name}}}, nil)
+}

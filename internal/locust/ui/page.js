@@ -95,11 +95,12 @@
   const plot = (id, of, format, series, more) => {
     const room = $(id);
     const size = () => ({width: Math.max(room.clientWidth, 200), height: room.clientWidth < 420 ? 190 : 230});
-    const u = new uPlot({...size(), cursor: {sync: {key: "run"}, drag: {x: true, y: false}}, legend: {live: true},
+    const u = new uPlot({...size(), cursor: {sync: {key: "run"}, drag: {x: true, y: false}}, legend: {live: true, markers: {dash: (u, i) => u.series[i].dash ? "dotted" : "solid"}},
       scales: {y: {range: (_, low, high) => [0, high > 0 ? high * 1.1 : 1]}},
       axes: [axis(hour, {size: 24, space: 76}), axis(format)], series: [{label: "at", value: (_, v) => v == null ? "–" : hour(v)}, ...series], ...more}, of(), room);
-    new ResizeObserver(() => { if (room.clientWidth) u.setSize(size()); }).observe(room);
-    plots.push(() => u.setData(of()));
+    const watch = new ResizeObserver(() => { if (room.clientWidth) u.setSize(size()); });
+    watch.observe(room);
+    plots.push({draw: () => u.setData(of()), drop: () => { watch.disconnect(); u.destroy(); }});
   };
   const row = r => 10 ** (r / 8 - 1); // lower edge in ms; the server counts in these rows
   // Cells of the heatmap, below the line of p95.
@@ -134,7 +135,11 @@
     plot("heat", () => [data.at, data.r95], time, [line("response p95", "--warn", time, {width: 1.25})],
       {scales: {y: {distr: 3, range: band}}, axes: [axis(hour, {size: 24, space: 76}), axis(time, {grid: {show: false}})], hooks: {drawClear: [cells]}});
   };
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.forEach(p => p()));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { // legends keep the colours that they were made with
+    if (!plots.length) return;
+    plots.splice(0).forEach(p => p.drop());
+    setUp();
+  });
 
   const take = c => {
     if (c.epoch !== data.epoch || c.from !== data.next) empty();
@@ -162,7 +167,7 @@
     show();
     if ((more || epoch !== data.epoch) && data.at.length) {
       if (!plots.length) setUp();
-      plots.forEach(p => p());
+      plots.forEach(p => p.draw());
     }
   };
   let asking = null;

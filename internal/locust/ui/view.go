@@ -62,12 +62,13 @@ type form struct {
 	Users                                           int
 	Scenarios, Classes                              []string
 	Open, Staged                                    bool
+	Shard                                           string // the part of the load that is sent here, "": all of it
 }
 
 // form describes the last run, or the one to come. The caller holds the lock.
 func (u *UI) form() form {
 	s := u.scenario
-	f := form{Host: s.Host, Scenario: s.Name, Users: max(s.Users, 1), Open: s.Rate > 0, Staged: len(s.Stages) > 0,
+	f := form{Host: s.Host, Scenario: s.Name, Shard: u.cfg.Load.Shard.String(), Users: max(s.Users, 1), Open: s.Rate > 0, Staged: len(s.Stages) > 0,
 		Scenarios: u.cfg.Scenarios, Think: s.ThinkTime(), SpawnRate: number64(max(s.SpawnRate, 0)), Rate: number64(s.Rate)}
 	if classes := u.classes(); u.cfg.ClassPicker && len(classes) > 1 {
 		f.Classes = slices.Sorted(maps.Keys(classes))
@@ -123,6 +124,9 @@ func (u *UI) write() (facts, error) {
 // view writes the result out. The caller holds the lock.
 func (u *UI) view(res *load.Result) view {
 	v := view{State: u.state, Scenario: u.scenario.Name, Host: u.scenario.Host, Load: loadOf(u.scenario)}
+	if part := u.cfg.Load.Shard.String(); part != "" {
+		v.Load = "part " + part + " of " + v.Load
+	}
 	if u.err != nil {
 		v.Error = u.err.Error()
 	}
