@@ -22,7 +22,8 @@ type Files struct {
 	history *os.File
 	pending []byte // rows not yet written
 	second  int64  // of the pending rows
-	err     error  // the first one
+	err     error  // the first one of the history
+	stale   error  // why the other files are not as they should be
 }
 
 var _ load.Sink = (*Files)(nil)
@@ -56,7 +57,7 @@ func (f *Files) Tick(load.Progress) {
 		f.keep(f.writePending())
 	}
 	f.pending, f.second = f.stats.historyRows(now, f.full), now.Unix()
-	f.keep(f.flush())
+	f.stale = f.flush() // the next time may mend it
 }
 
 func (f *Files) writePending() error {
@@ -85,10 +86,14 @@ func (f *Files) flush() error {
 // History is the name of the file of the history, and whether it has rows of every task.
 func (f *Files) History() (name string, full bool) { return f.prefix + "_stats_history.csv", f.full }
 
-// Close ends the writing and returns the first error that there was.
+// Close ends the writing and returns why files are not complete. What could not be written while the load took the last
+// file descriptor, or the disk was full for a time, is written now.
 func (f *Files) Close() error {
 	f.keep(errors.Join(f.writePending(), f.history.Close()))
-	return f.err
+	if f.stale != nil {
+		f.stale = f.flush()
+	}
+	return errors.Join(f.err, f.stale)
 }
 
 // WriteFile writes a file whole or not at all, without waiting for the disk: the CSV files are
