@@ -126,7 +126,8 @@ func networkFailure(err error, timeout fmt.Stringer) Failure {
 		return Failure{Kind: phase.kind, Text: phase.Error()}
 	case isTimeout(err):
 		return Failure{Kind: Timeout, Text: fmt.Sprintf("timed out after %v", timeout)}
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE),
+		errors.As(err, &dns) && strings.HasSuffix(dns.Err, syscall.EMFILE.Error()): // which holds errors of sockets as text alone
 		return Failure{Kind: Exhausted, Text: "too many open files on the loader's machine"}
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return Failure{Kind: Exhausted, Text: "no local port left on the loader's machine"}

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ragscope/ragscope/internal/scenario"
 )
 
@@ -127,6 +129,27 @@ func TestAnswers(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Where no descriptor is left, none is for asking for a name either.
+func TestNoDescriptorForAName(t *testing.T) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	session := lean(t, "http://nosuch.invalid", Connections{})
+	low := limit
+	low.Cur = 3 // standard input, output and errors
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Fatal(err)
+	}
+	a := session.Send(get("/"))
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if a.Failure.Kind != Exhausted {
+		t.Errorf("failure %d %q", a.Failure.Kind, a.Failure)
 	}
 }
 
