@@ -66,7 +66,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 				t.Errorf("failure %q", got)
 			}
 			text, err := os.ReadFile(prefix + ".jsonl")
-			if err != nil || strings.Count(string(text), "\n") != int(c.Requests) || !json.Valid([]byte(text[:strings.IndexByte(string(text), '\n')])) {
+			if err != nil || strings.Count(string(text), "\n") != int(c.Requests) || !json.Valid(text[:strings.IndexByte(string(text), '\n')]) {
 				t.Errorf("%d lines of %s, %v", strings.Count(string(text), "\n"), all, err)
 			}
 			for _, end := range []string{".html", ".hlog", ".xml"} {

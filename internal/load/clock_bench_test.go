@@ -2,12 +2,10 @@ package load
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"os"
@@ -24,20 +22,19 @@ import (
 
 	"github.com/ragscope/ragscope/internal/locust/locusttest"
 	"github.com/ragscope/ragscope/internal/recording"
-	"github.com/ragscope/ragscope/internal/scenario"
 )
 
-// The bench of clocks and pace, about four minutes:
+// The bench of clocks, pace and streams, about seven minutes:
 //
 //	go test ./internal/load -run TestClockBench -timeout 15m -clock-bench "$PWD/internal/load/RESULTS.md"
 //
 // On a machine that others use meanwhile, chrt --rr 1 before it keeps them out of the figures of all tools alike;
 // the page says so.
 // It puts its sections into the file and leaves the rest. Tools that are not in PATH are left out
-// and named: wrk (apt), vegeta and bombardier (go install), Locust (.ci/setup).
+// and named: wrk (apt), vegeta and bombardier (go install), Locust (.ci/setup). Python clients are fetched by pip.
 var (
 	clockBench = flag.String("clock-bench", "", "measure clocks and pace, and put the sections into this file")
-	clockParts = flag.String("clock-parts", "stalls,pace,poisson,promised", "which of them")
+	clockParts = flag.String("clock-parts", "stalls,pace,poisson,promised,streams", "which of them")
 )
 
 const (
@@ -79,6 +76,10 @@ func TestBenchServer(t *testing.T) {
 		defer gate.RUnlock()
 		_, _ = io.WriteString(w, "ok")
 	})
+	streams := &stamps{at: map[string][]int64{}}
+	mux.HandleFunc("/stream", streams.stream)
+	mux.HandleFunc("/stream/step", streams.stream)
+	mux.HandleFunc("/stamps", streams.tell)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	t.Log(http.ListenAndServe(address, mux))
 }
@@ -95,33 +96,14 @@ func TestClockBench(t *testing.T) {
 		t.Skip("see -clock-bench")
 	}
 	b := &bench{T: t, dir: t.TempDir()}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	server := exec.Command(os.Args[0], "-test.run=^TestBenchServer$", "-test.timeout=0")
-	server.Env = append(os.Environ(), "RAGSCOPE_BENCH_SERVER="+address)
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = server.Process.Kill(); _ = server.Wait() }()
-	b.url, b.loader = "http://"+address, filepath.Join(b.dir, "loader")
+	b.url, b.loader = b.serve(), filepath.Join(b.dir, "loader")
 	if out, err := exec.Command("go", "build", "-o", b.loader, "../../cmd/loader").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
-	}
-	for range 100 {
-		if r, err := http.Get(b.url); err == nil {
-			_ = r.Body.Close()
-			break
-		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	for _, part := range []struct {
 		name string
 		run  func()
-	}{{"stalls", b.stalls}, {"pace", b.pace}, {"poisson", b.poisson}, {"promised", b.promised}} {
+	}{{"stalls", b.stalls}, {"pace", b.pace}, {"poisson", b.poisson}, {"promised", b.promised}, {"streams", b.streams}} {
 		if !slices.Contains(strings.Split(*clockParts, ","), part.name) {
 			continue
 		}
@@ -131,6 +113,33 @@ func TestClockBench(t *testing.T) {
 		b.line("\nMade by `go test ./internal/load -run TestClockBench -timeout 15m -clock-bench FILE`, %s, %s.", time.Now().UTC().Format("2006-01-02"), on)
 		b.write(part.name)
 	}
+}
+
+// serve starts a server of its own, by another program if one is given, and returns its address.
+func (b *bench) serve(by ...string) (url string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	argv := slices.Concat(by, []string{os.Args[0], "-test.run=^TestBenchServer$", "-test.timeout=0"})
+	server := exec.Command(argv[0], argv[1:]...)
+	server.Env = append(os.Environ(), "RAGSCOPE_BENCH_SERVER="+address)
+	if err := server.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	url = "http://" + address
+	for range 100 {
+		if r, err := http.Get(url); err == nil {
+			_ = r.Body.Close()
+			return url
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.Fatal("the server does not answer")
+	return ""
 }
 
 func (b *bench) line(format string, args ...any) {
@@ -304,54 +313,6 @@ func (b *bench) pace() {
 }
 
 func median(v []float64) float64 { return slices.Sorted(slices.Values(v))[len(v)/2] }
-
-// sends keeps when requests left.
-type sends struct{ at, planned []time.Duration }
-
-func (s *sends) Add(samples []Sample) {
-	for i := range samples {
-		s.at, s.planned = append(s.at, samples[i].Sent), append(s.planned, samples[i].Intended)
-	}
-}
-func (s *sends) Tick(Progress) {}
-
-// poisson holds the gaps between actual sends against the exponential distribution.
-func (b *bench) poisson() {
-	const block = 1000
-	b.line("## Poisson arrivals\n\nKolmogorov and Smirnov's test of the gaps between sends against the exponential distribution of the same rate, at 1 %%: of all gaps of 10 s, and of each %d in a row. The more gaps, the smaller is the deviation that the test finds.\n\n| rate | gaps | D as planned | D as sent | D allowed | | blocks of %d that pass |\n|---|---|---|---|---|---|---|", block, block)
-	for _, rate := range []float64{200, 2000} {
-		sc, err := scenario.Parse("poisson", fmt.Appendf(nil, "rate: %g/s\narrival: poisson\nrun_time: 10s\ntasks: [{request: {path: /}}]\n", rate), nil, scenario.Options{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		var s sends
-		if _, err := Run(context.Background(), Config{Scenario: sc, Host: b.url, Sinks: []Sink{&s}, StopTimeout: time.Minute, Seed: 11}); err != nil {
-			b.Fatal(err)
-		}
-		planned, gaps := between(s.planned), between(s.at)
-		passed, blocks := 0, 0
-		for g := range slices.Chunk(gaps, block) {
-			if len(g) == block {
-				blocks++
-				if exponentialD(g, rate) <= 1.628/math.Sqrt(block) {
-					passed++
-				}
-			}
-		}
-		d, limit := exponentialD(gaps, rate), 1.628/math.Sqrt(float64(len(gaps)))
-		b.line("| %g/s | %d | %.4f | %.4f | %.4f | %s | %d of %d |", rate, len(gaps), exponentialD(planned, rate), d, limit, map[bool]string{true: "passes", false: "fails"}[d <= limit], passed, blocks)
-	}
-}
-
-// between sorts instants and returns the gaps between them in seconds.
-func between(at []time.Duration) []float64 {
-	slices.Sort(at)
-	gaps := make([]float64, 0, len(at))
-	for i := 1; i < len(at); i++ {
-		gaps = append(gaps, (at[i] - at[i-1]).Seconds())
-	}
-	return gaps
-}
 
 // promised holds what "50 QPS" sends, open, and closed beside Locust.
 func (b *bench) promised() {
