@@ -90,7 +90,7 @@ func TestLiveAgentBehindTheWebUI(t *testing.T) {
 	if err := os.WriteFile(scene, []byte("name: live\ntasks: [{name: /small, request: {path: /small}}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	base := behindUI(t, "--host", "http://"+target, "--scenario", scene, "--agent", "http://"+listen)
+	base := behindUI(t, "--host", "http://"+target, "--scenario", scene, "--agent", "http://"+listen, "--csv", filepath.Join(t.TempDir(), "run"))
 	page(t, base+"/")
 	swarm(t, base, url.Values{"rate": {"50"}, "run_time": {"4s"}})
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(100 * time.Millisecond) {
