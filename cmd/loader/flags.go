@@ -44,7 +44,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{Category: whatToSend, Name: "timeout", EnvVars: env("timeout"), Usage: "`TIME` after which a request fails", DefaultText: "60s"},
 		&cli.BoolFlag{Category: whatToSend, Name: "http2", EnvVars: env("http2"), Usage: "send HTTP/2, without TLS too (prior knowledge); HTTP/1.1 otherwise"},
 		&cli.BoolFlag{Category: whatToSend, Name: "insecure", EnvVars: env("insecure"), Usage: "do not check the server's certificate"},
-		&cli.BoolFlag{Category: whatToSend, Name: "traceparent", EnvVars: env("traceparent"), Usage: "send W3C trace context, so that every request is a sampled trace of its own in the tracing system of the API; --requests tells their ids"},
+		&cli.BoolFlag{Category: whatToSend, Name: "traceparent", EnvVars: env("traceparent"), Usage: "send W3C trace context, so that every request is a sampled trace of its own in the tracing system of the API; the recording tells the ids of the slowest, --requests those of all"},
 		&cli.Uint64Flag{Category: whatToSend, Name: "seed", EnvVars: env("seed"), Usage: "`NUMBER` that tasks, data and pauses are drawn from", DefaultText: "another one each time"},
 
 		&cli.IntFlag{Category: howMuch, Name: "users", Aliases: []string{"u"}, EnvVars: env("users", "USERS"), Usage: "closed model: `NUMBER` of users", DefaultText: "the scenario's, else 1"},

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+
+	"github.com/ragscope/ragscope/internal/recording"
 )
 
 // --traceparent and --requests together tell of each request under which trace it is found.
@@ -22,7 +24,7 @@ func TestTraceparent(t *testing.T) {
 			mu.Unlock()
 		}))
 		file := filepath.Join(t.TempDir(), "new", "requests.jsonl")
-		args := []string{"--host", api.URL, "--scenario", "testdata/locust.yaml", "-u5", "-r100", "-t1s", "--think-time", "20ms", "--headless", "--only-summary", "--exit-code-on-error", "0", "--requests", file}
+		args := []string{"--csv", filepath.Join(t.TempDir(), "run"), "--host", api.URL, "--scenario", "testdata/locust.yaml", "-u5", "-r100", "-t1s", "--think-time", "20ms", "--headless", "--only-summary", "--exit-code-on-error", "0", "--requests", file}
 		if asked {
 			args = append(args, "--traceparent")
 		}
@@ -48,6 +50,21 @@ func TestTraceparent(t *testing.T) {
 			}
 		}
 		f.Close()
+		rec, err := recording.Read(args[1] + "_recording.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range rec.Endpoints {
+			slow := e.Client.Slowest
+			if len(slow) != int(min(5, e.Client.Requests)) || slow[0].Response != e.Client.Response.Max {
+				t.Errorf("%s took %v s at most; slowest %+v", e.Endpoint, e.Client.Response.Max, slow)
+			}
+			for i, s := range slow {
+				if parent, ok := sent[s.ID]; !ok || asked && parent[3:35] != s.TraceID || i > 0 && s.Response > slow[i-1].Response {
+					t.Errorf("%s: %+v of %+v; the server heard %q", e.Endpoint, s, slow, parent)
+				}
+			}
+		}
 		if lines == 0 || lines != len(sent) {
 			t.Errorf("%d lines of %d requests", lines, len(sent))
 		}

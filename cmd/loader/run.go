@@ -160,7 +160,7 @@ func drawing(c *cli.Context) (seed uint64, shard load.Shard, err error) {
 func sending(c *cli.Context, abort context.Context) load.Config {
 	return load.Config{
 		Connections: load.Connections{Insecure: c.Bool("insecure"), HTTP2: c.Bool("http2")}, Abort: abort,
-		ResetStats: c.Bool("reset-stats"), Traceparent: c.Bool("traceparent"), Identify: c.String("requests") != "",
+		ResetStats: c.Bool("reset-stats"), Traceparent: c.Bool("traceparent"), Identify: c.String("requests") != "" || c.Bool("traceparent"),
 	}
 }
 

@@ -39,6 +39,7 @@ type TaskResult struct {
 	Tokens                 int64
 	Status                 map[int]int64 // 0: no answer
 	Errors                 map[Failure]int64
+	Slowest                []recording.Slow // of a run with Config.Identify
 }
 
 // maxErrors bounds the different failures kept of one task; the rest is one entry.
@@ -77,6 +78,11 @@ func (sum *Summary) add(s *Sample) {
 		t.TokenGap.Observe(g.Seconds())
 	}
 	t.fail(s.Failure)
+	if s.Identity != nil {
+		t.Slowest = recording.AddSlow(t.Slowest, recording.Slow{
+			ID: s.Identity.ID, TraceID: s.Identity.TraceID, Status: s.Status, Response: s.Response().Seconds(), Service: s.Service().Seconds(),
+		})
+	}
 }
 
 func observe(d *recording.Dist, at, from time.Duration) {
@@ -121,6 +127,9 @@ func (t *TaskResult) merge(o *TaskResult) {
 	}
 	for f, n := range o.Errors {
 		t.Errors[f] += n
+	}
+	for _, s := range o.Slowest {
+		t.Slowest = recording.AddSlow(t.Slowest, s)
 	}
 }
 
@@ -172,7 +181,7 @@ func (sum *Summary) tasks(endpoint string) []recording.Task {
 func (t *TaskResult) client() *recording.Client {
 	c := &recording.Client{
 		Requests: t.Requests, Failures: t.Failures, Limited: t.Limited,
-		Response: t.Response, Service: t.Service, FirstToken: t.FirstToken, TokenGap: t.TokenGap,
+		Response: t.Response, Service: t.Service, FirstToken: t.FirstToken, TokenGap: t.TokenGap, Slowest: t.Slowest,
 	}
 	for f, n := range t.Errors {
 		c.Errors = append(c.Errors, recording.Failure{Error: f.String(), Count: n})

@@ -120,6 +120,9 @@ func mergeClient(m *Endpoint, c *Client) {
 	for _, f := range c.Errors {
 		slot(&o.Errors, Failure{Error: f.Error}, func(g Failure) bool { return g.Error == f.Error }).Count += f.Count
 	}
+	for _, s := range c.Slowest {
+		o.Slowest = AddSlow(o.Slowest, s)
+	}
 	for _, t := range c.Tasks {
 		u := slot(&o.Tasks, Task{Name: t.Name}, func(u Task) bool { return u.Name == t.Name })
 		u.Requests += t.Requests

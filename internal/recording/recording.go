@@ -254,7 +254,8 @@ type Client struct {
 	FirstToken Dist      `json:"first_token"`
 	TokenGap   Dist      `json:"token_gap"`
 	Errors     []Failure `json:"errors,omitempty"`
-	Tasks      []Task    `json:"tasks,omitempty"` // by task, where the scenario names more than the endpoint
+	Tasks      []Task    `json:"tasks,omitempty"`   // by task, where the scenario names more than the endpoint
+	Slowest    []Slow    `json:"slowest,omitempty"` // by response time, the slowest first; of a run that keeps ids
 }
 
 // Task is the loader's view of one task of the scenario, such as the hybrid searches among
