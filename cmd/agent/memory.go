@@ -113,6 +113,23 @@ func memorySummary(out io.Writer, r *recording.Recording) {
 	fmt.Fprintf(out, "\n%s\n", price(r.Overhead))
 }
 
+// byRequest says how sure the bytes of an endpoint are.
+func byRequest(e *recording.EndpointAllocation) string {
+	if e.Requests == 0 {
+		return ""
+	}
+	text := fmt.Sprintf(": %.1f requests", e.Requests)
+	if p := e.PerRequest; p != nil {
+		text += fmt.Sprintf(" of %s each (%s to %s with 95 %% confidence)", recording.Bytes(p.Estimate), recording.Bytes(p.Low), recording.Bytes(p.High))
+	} else {
+		text += ", too few to say what one asks for"
+	}
+	if s := e.Share; s != nil {
+		text += fmt.Sprintf("; of all that requests asked for %s (%s to %s)", recording.Share(s.Estimate), recording.Share(s.Low), recording.Share(s.High))
+	}
+	return text
+}
+
 // allocationsSummary prints what allocators were asked for.
 func allocationsSummary(out io.Writer, a *recording.Allocations) {
 	if a == nil {
@@ -121,7 +138,7 @@ func allocationsSummary(out io.Writer, a *recording.Allocations) {
 	fmt.Fprintf(out, "\nallocations: %s asked for in %d calls, watched for %.2f s of %.2f s, which cost %s of the target's CPU time\n",
 		recording.Bytes(float64(a.Bytes)), a.Calls, a.WatchedSeconds, a.Seconds, recording.Share(a.TargetRatio))
 	for _, e := range a.Endpoints {
-		fmt.Fprintf(out, "%10s  %6s  %s\n", recording.Bytes(float64(e.Bytes)), recording.Share(float64(e.Bytes)/max(1, float64(a.Bytes))), e.Endpoint)
+		fmt.Fprintf(out, "%10s  %6s  %s%s\n", recording.Bytes(float64(e.Bytes)), recording.Share(float64(e.Bytes)/max(1, float64(a.Bytes))), e.Endpoint, byRequest(&e))
 	}
 	for _, h := range a.Hotspots[:min(10, len(a.Hotspots))] {
 		fmt.Fprintf(out, "%10s  there: %s  %s\n", recording.Bytes(float64(h.Bytes)), h.Endpoint, h.Function)

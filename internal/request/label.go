@@ -206,15 +206,21 @@ func (t *Tracker) Starting(pid uint32) {
 // EndpointAt says which endpoint's code the thread ran where a stack was taken at a time (CLOCK_MONOTONIC, ns), or in
 // a word why it was none's; "" where nothing is known. Ask only for times that Feed has passed.
 func (t *Tracker) EndpointAt(pid, tid uint32, at int64) string {
+	endpoint, _ := t.RequestAt(pid, tid, at)
+	return endpoint
+}
+
+// RequestAt is EndpointAt that also says when the request was read whose code ran, 0 where that is none.
+func (t *Tracker) RequestAt(pid, tid uint32, at int64) (endpoint string, read int64) {
 	l := t.labels.before(pid, tid, at)
 	switch {
 	case l == nil:
 		t.lose("stacks", "stack whose context was not told")
-		return ""
+		return "", 0
 	case l.live == nil:
-		return l.word
+		return l.word, 0
 	case l.live.Endpoint == "": // a stream's that was never told
-		return InConnection
+		return InConnection, 0
 	}
-	return l.live.Endpoint
+	return l.live.Endpoint, l.live.Read
 }

@@ -64,6 +64,7 @@ type AllocForecast struct {
 type AllocWindow struct {
 	PID        uint32
 	Begin, End int64
+	Own        int64 // of it, without what the traps took
 }
 
 // Allocations are what was watched. The bytes themselves are in AllocOptions.Runs, their stacks are samples of kind Malloc.

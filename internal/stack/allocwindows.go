@@ -67,14 +67,15 @@ func (a *allocs) shut() (out []AllocWindow, own, paid time.Duration) {
 			continue
 		}
 		x := AllocWindow{PID: pid, Begin: int64(w.Begin), End: min(end(&w), ktime.Monotonic())}
+		x.Own = max(0, x.End-x.Begin-int64(w.Paid))
 		out = append(out, x)
 		if p := time.Duration(w.Paid); p >= paid {
-			own, paid = time.Duration(x.End-x.Begin)-p, p
+			own, paid = time.Duration(x.Own), p
 		}
 		w.Begin = 0
 		_ = a.objects.AllocWindows.Put(pid, w) // it is there, so there is room for it
 	}
-	return out, max(own, 0), paid
+	return out, own, paid
 }
 
 // runs are those that have ended, and while no window is open all.

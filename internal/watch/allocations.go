@@ -39,7 +39,7 @@ func (w *Watcher) watchAllocations(ctx context.Context) {
 		Calls: found.Calls, Bytes: found.Bytes, CallPrice: found.Price, PredictedRatio: found.Share, NotSeen: found.Notes,
 	}
 	for _, x := range found.Windows {
-		w.allocs.Windows = append(w.allocs.Windows, recording.AllocationWindow{PID: int(x.PID), Begin: float64(x.Begin) / 1e9, Seconds: float64(x.End-x.Begin) / 1e9})
+		w.allocs.Windows = append(w.allocs.Windows, recording.AllocationWindow{PID: int(x.PID), Begin: float64(x.Begin) / 1e9, Seconds: float64(x.End-x.Begin) / 1e9, Own: float64(x.Own) / 1e9})
 	}
 	if found.Untold > 0 {
 		w.allocs.NotSeen = append(w.allocs.NotSeen, fmt.Sprintf("whose %s were: more threads asked at a time than are followed, or more often than is read", recording.Bytes(float64(found.Untold))))
@@ -75,8 +75,11 @@ func (w *Watcher) attributeUntil(t int64) {
 
 func (w *Watcher) attribute(runs []stack.AllocRun) (n uint64) {
 	for _, r := range runs {
-		endpoint := cmp.Or(w.tracker.EndpointAt(r.PID, r.TID, r.Time), stack.OutsideRequests)
-		w.tallies[stack.Malloc].Know(endpoint, r.Bytes)
+		endpoint, read := w.tracker.RequestAt(r.PID, r.TID, r.Time)
+		w.tallies[stack.Malloc].Know(cmp.Or(endpoint, stack.OutsideRequests), r.Bytes)
+		if read != 0 {
+			w.asking.took(r.PID, read, r.Bytes)
+		}
 	}
 	return uint64(len(runs))
 }
@@ -129,6 +132,16 @@ func (w *Watcher) addAllocations(r *recording.Recording) {
 	slices.SortFunc(out.Endpoints, func(a, b recording.EndpointAllocation) int {
 		return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Endpoint, b.Endpoint))
 	})
+	w.mu.Lock()
+	answered := map[string]int64{}
+	for _, e := range r.Endpoints {
+		answered[e.Endpoint] = e.Requests
+	}
+	memory.PerRequest(out.Endpoints, w.asking.requests(), out.Windows, answered)
+	if w.asking.dropped > 0 {
+		out.NotSeen = append(slices.Clone(out.NotSeen), fmt.Sprintf("how many requests the windows held: of %s it is not known", recording.Number(w.asking.dropped)))
+	}
+	w.mu.Unlock()
 	out.Hotspots = []recording.Hotspot{}
 	if spots, err := memory.Hotspots(total); err == nil {
 		out.Hotspots = spots

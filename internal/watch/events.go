@@ -88,6 +88,9 @@ func (w *Watcher) gather(at int64, fn func(*collect.Collector)) {
 
 func (s sink) Request(r *request.Request) {
 	s.w.gather(r.Last, func(c *collect.Collector) { c.Request(r) })
+	if s.w.opts.Allocations > 0 {
+		s.w.asking.end(r)
+	}
 	if m := s.w.opts.Metrics; m != nil {
 		m.Observe(s.w.service, r)
 	}

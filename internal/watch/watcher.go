@@ -102,6 +102,7 @@ type Watcher struct {
 	allocs     *recording.Allocations // what calls of allocators were watched; nil: none; guarded by mu
 	allocsWhy  string                 // why none were
 	runs       []stack.AllocRun       // whose endpoints are not known yet
+	asking     asking                 // what requests asked allocators for
 	early      uint64                 // of them, those whose endpoints were asked for too early
 	allocating atomic.Bool            // calls of allocators are watched now
 }
