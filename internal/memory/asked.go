@@ -49,8 +49,9 @@ func (p *perRequest) mean() (bytes, standardError float64) {
 // asked for in the recording that is: answered says how many there were.
 //
 // The windows hold few requests, and by chance more of one endpoint than of another. So bytes are divided by the
-// requests in them, a request that lies in a window for a third of its time being a third, and its time what it takes
-// without the traps; and how many requests there were altogether is known. The intervals are those of 95 %; they tell
+// requests that lie in them as a whole; and how many requests there were altogether is known. Where nearly all are longer than
+// the windows, a request that lies in one for a third of its time is a third, and its time what it takes without the
+// traps: that is too many where requests queue while the traps hold them up, as they ask for nothing until it is their turn. The intervals are those of 95 %; they tell
 // of chance, not of a load that asked for something else while nobody watched.
 func PerRequest(list []recording.EndpointAllocation, asked []Asked, windows []recording.AllocationWindow, answered map[string]int64) {
 	byPID := map[int][]recording.AllocationWindow{}
@@ -60,16 +61,24 @@ func PerRequest(list []recording.EndpointAllocation, asked []Asked, windows []re
 	for _, w := range byPID {
 		slices.SortFunc(w, func(a, b recording.AllocationWindow) int { return cmp.Compare(a.Begin, b.Begin) })
 	}
-	sums := map[string]*perRequest{}
+	sums, whole := map[string]*perRequest{}, map[string]*perRequest{}
 	for _, a := range asked {
 		f := watched(a, byPID[int(a.PID)])
 		if f == 0 && a.Bytes == 0 {
 			continue
 		}
 		if sums[a.Endpoint] == nil {
-			sums[a.Endpoint] = &perRequest{}
+			sums[a.Endpoint], whole[a.Endpoint] = &perRequest{}, &perRequest{}
 		}
 		sums[a.Endpoint].add(f, float64(a.Bytes))
+		if f > 1-1e-9 {
+			whole[a.Endpoint].add(1, float64(a.Bytes))
+		}
+	}
+	for endpoint, p := range whole {
+		if p.n >= minAsked {
+			sums[endpoint] = p
+		}
 	}
 	all, variance := 0., 0.
 	for endpoint, p := range sums {

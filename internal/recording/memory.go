@@ -42,7 +42,7 @@ type AllocationWindow struct {
 type EndpointAllocation struct {
 	Endpoint   string    `json:"endpoint"`
 	Bytes      int64     `json:"bytes"`                       // in the windows
-	Requests   float64   `json:"requests,omitempty"`          // of it in the windows, parts of requests added up
+	Requests   float64   `json:"requests,omitempty"`          // of it that lay in windows as a whole; where fewer than four did, parts of requests added up
 	PerRequest *Estimate `json:"bytes_per_request,omitempty"` // Bytes that requests asked for, by request
 	Share      *Estimate `json:"share,omitempty"`             // of what all requests answered in the recording asked for, if they asked for as much each
 }
