@@ -27,6 +27,11 @@ type Sent struct {
 // or not earlier ones are answered, and returns all of them. path names the i-th; the same seed
 // gives the same instants. Each carries an x-request-id that starts with prefix.
 func Open(ctx context.Context, address, prefix string, rate float64, d time.Duration, seed uint64, path func(i int) string) []Sent {
+	return Varying(ctx, address, prefix, func(time.Duration) float64 { return rate }, d, seed, path)
+}
+
+// Varying is Open with a rate that changes with the time since the begin.
+func Varying(ctx context.Context, address, prefix string, rate func(time.Duration) float64, d time.Duration, seed uint64, path func(i int) string) []Sent {
 	random := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -35,7 +40,7 @@ func Open(ctx context.Context, address, prefix string, rate float64, d time.Dura
 	begin := time.Now()
 	var at time.Duration
 	for i := 0; ; i++ {
-		at += time.Duration(random.ExpFloat64() / rate * float64(time.Second))
+		at += time.Duration(random.ExpFloat64() / rate(at) * float64(time.Second))
 		if at > d || !sleepUntil(ctx, begin.Add(at)) {
 			break
 		}

@@ -3,11 +3,14 @@
 In: CACHE (entries that the cache holds; default 3000).
 
 Each way allocates as much for a request, in a function of its own; /leak keeps 1,000,000 bytes for 1,000 requests,
-/cache as much until it is full and then replaces. PSS, arenas and blocks of the allocators are told by /arenas
+/cache as much until it is full and then replaces. /crowd holds some 100 KB for two seconds, and gives them back; /crowdleak
+does so too, and keeps what /leak keeps. PSS, arenas and blocks of the allocators are told by /arenas
 (sys._debugmallocstats), to compare with what is read from outside.
 """
+import asyncio
 import ctypes
 import os
+import random
 import sys
 
 from fastapi import FastAPI
@@ -47,6 +50,26 @@ async def plain():
 async def leak():
     remember()
     return {"worked": work()}
+
+
+async def hold():
+    """Answers of dependencies, of all sizes, until the last of them is there."""
+    held = []
+    for _ in range(4):
+        held.append([bytes(random.randrange(100, 5000)) for _ in range(10)])
+        await asyncio.sleep(.5)
+    return len(held)
+
+
+@app.get("/crowd")
+async def crowd():
+    return {"held": await hold(), "worked": work()}
+
+
+@app.get("/crowdleak")
+async def crowdleak():
+    remember()
+    return {"held": await hold(), "worked": work()}
 
 
 @app.get("/cache")
