@@ -58,6 +58,7 @@ type Status struct {
 	CPU          map[string]float64 `json:"cpu,omitempty"` // seconds of CPU samples by endpoint
 	OffCPU       []OffCPU           `json:"off_cpu,omitempty"`
 	Names        []FrameNames       `json:"names,omitempty"`
+	Allocations  bool               `json:"allocations,omitempty"`   // those on demand were watched for as long as was asked
 	Stacks       uint64             `json:"stacks,omitempty"`        // taken so far
 	StackSeconds float64            `json:"stack_seconds,omitempty"` // of the target's CPU
 }

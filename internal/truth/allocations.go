@@ -3,6 +3,7 @@ package truth
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -12,12 +13,13 @@ import (
 
 // Allocated is what the application says of one request: a line of app/allocate.py, in bytes and seconds on CLOCK_MONOTONIC.
 type Allocated struct {
-	Path  string  `json:"path"`
-	PID   int     `json:"pid"`
-	Bytes float64 `json:"bytes"` // asked of allocators
-	Begin float64 `json:"begin"`
-	End   float64 `json:"end"`
-	Grown float64 `json:"grown"` // private memory in RAM
+	Path    string  `json:"path"`
+	PID     int     `json:"pid"`
+	Bytes   float64 `json:"bytes"` // asked of allocators
+	Begin   float64 `json:"begin"`
+	End     float64 `json:"end"`
+	Touched float64 `json:"touched"` // page faults of its thread
+	Grown   float64 `json:"grown"`   // private memory in RAM
 }
 
 // AllocationSettings are how the application runs, and what is sent to it.
@@ -43,19 +45,26 @@ type AllocationRow struct {
 	Known   float64 `json:"known"`   // asked for in all of the run: by its function; the server takes some KB more for a request
 	Watched float64 `json:"watched"` // … in the time that was watched
 	Seen    float64 `json:"seen"`    // by the agent
+	Done    int     `json:"done"`    // requests in all of the run
+
+	Requests   float64             `json:"requests"`    // of them in the windows, by the agent
+	PerRequest *recording.Estimate `json:"per_request"` // bytes, by the agent: with what the server takes
+	Share      *recording.Estimate `json:"share"`       // of all endpoints, by the agent
 }
 
 // AllocationFindings is a run that holds bytes by endpoint to the truth.
 type AllocationFindings struct {
 	AllocationSettings
-	Date   string                `json:"date"`
-	Sent   int                   `json:"sent"`
-	Rows   []AllocationRow       `json:"rows"`
-	Said   recording.Allocations `json:"said"`
-	Others map[string]float64    `json:"others"` // bytes of no such endpoint
-	Lost   []recording.Loss      `json:"losses"`
-	Cost   recording.Overhead    `json:"overhead"`
-	Rec    *recording.Recording  `json:"-"`
+	Date    string                `json:"date"`
+	Sent    int                   `json:"sent"`
+	Rows    []AllocationRow       `json:"rows"`
+	Said    recording.Allocations `json:"said"`
+	Windows int                   `json:"windows"`
+	Server  float64               `json:"server"` // bytes by request that asks for nothing itself, by the agent
+	Others  map[string]float64    `json:"others"` // bytes of no such endpoint
+	Lost    []recording.Loss      `json:"losses"`
+	Cost    recording.Overhead    `json:"overhead"`
+	Rec     *recording.Recording  `json:"-"`
 }
 
 // allocationPaths are asked for in turn.
@@ -63,14 +72,32 @@ var allocationPaths = []string{"/array", "/blocks", "/objects", "/few", nothing}
 
 const nothing = "/none"
 
-// offShare is how far the share of row i is from the true one, as a part of that.
-func (f *AllocationFindings) offShare(i int) float64 {
-	var known, seen float64
+// share is row i's part of what all asked for, as it is known, by the agent, and by the bytes in its windows alone.
+func (f *AllocationFindings) share(i int) (known, said, windows float64) {
+	var all AllocationRow
+	estimates := 0.
 	for _, r := range f.Rows {
-		known += r.Known
-		seen += r.Seen
+		all.Known, all.Seen = all.Known+r.Known, all.Seen+r.Seen
+		if r.Share != nil {
+			estimates += r.Share.Estimate
+		}
 	}
-	return ratio(ratio(f.Rows[i].Seen, seen), ratio(f.Rows[i].Known, known)) - 1
+	r := &f.Rows[i]
+	if r.Share != nil {
+		said = ratio(r.Share.Estimate, estimates)
+	}
+	return ratio(r.Known, all.Known), said, ratio(r.Seen, all.Seen)
+}
+
+// offByRequest is how far the bytes by request are from those known, as a part of these: what the server takes for a
+// request that asks for nothing is taken off. held says that the interval holds the truth.
+func (f *AllocationFindings) offByRequest(i int) (off float64, held bool) {
+	r := &f.Rows[i]
+	if r.PerRequest == nil {
+		return math.NaN(), false
+	}
+	known, e := ratio(r.Known, float64(r.Done)), r.PerRequest
+	return (e.Estimate-f.Server)/known - 1, e.Low-f.Server <= known && known <= e.High-f.Server
 }
 
 // off is how far the bytes of row i are from those of the time that was watched, as a part of these.
@@ -162,7 +189,17 @@ func (s *Stand) watchAllocations(t *Target, seconds float64) (*recording.Recordi
 	if err != nil {
 		return nil, err
 	}
-	time.Sleep(d + 4*time.Second) // loading the programs takes a second or two more
+	time.Sleep(d)
+	for range 60 { // loading the programs takes a second or two more, or many where the machine is busy
+		status, err := a.Status()
+		if err != nil {
+			return nil, err
+		}
+		if status.Allocations {
+			break
+		}
+		time.Sleep(time.Second)
+	}
 	return a.Finish()
 }
 
@@ -175,9 +212,14 @@ func (f *AllocationFindings) compare(known []Allocated) {
 	}
 	f.Others = map[string]float64{}
 	for _, e := range f.Said.Endpoints {
-		if i, is := at[strings.TrimPrefix(e.Endpoint, "GET ")]; is {
-			f.Rows[i].Seen += float64(e.Bytes)
+		path := pathOf(e.Endpoint)
+		if i, is := at[path]; is {
+			r := &f.Rows[i]
+			r.Seen, r.Requests, r.PerRequest, r.Share = float64(e.Bytes), e.Requests, e.PerRequest, e.Share
 		} else {
+			if path == nothing && e.PerRequest != nil {
+				f.Server = e.PerRequest.Estimate
+			}
 			f.Others[e.Endpoint] += float64(e.Bytes)
 		}
 	}
@@ -185,8 +227,10 @@ func (f *AllocationFindings) compare(known []Allocated) {
 		if i, is := at[k.Path]; is {
 			f.Rows[i].Known += k.Bytes
 			f.Rows[i].Watched += k.Bytes * f.watched(k)
+			f.Rows[i].Done++
 		}
 	}
+	f.Windows, f.Said.Windows, f.Said.Hotspots = len(f.Said.Windows), nil, nil // too much to commit
 }
 
 // watched is the part of a request's work that lies in the time that was watched.
@@ -199,3 +243,6 @@ func (f *AllocationFindings) watched(k Allocated) float64 {
 	}
 	return ratio(sum, k.End-k.Begin)
 }
+
+// pathOf is the path of an endpoint that is asked for by GET.
+func pathOf(endpoint string) string { return strings.TrimPrefix(endpoint, "GET ") }

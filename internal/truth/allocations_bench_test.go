@@ -36,7 +36,10 @@ func (b *benchRun) allocations() error {
 		}
 		b.r.Allocations = renew(b.r.Allocations, f, func(o *AllocationFindings) bool { return o.AllocationSettings == f.AllocationSettings })
 		for i, r := range f.Rows {
-			b.progress("allocations, %s: %s: share off by %+.1f %%; %.0f of %.0f kB in %.2f s watched, %+.1f %%", c, r.Path, 100*f.offShare(i), r.Seen/1e3, r.Watched/1e3, f.Said.WatchedSeconds, 100*f.off(i))
+			known, said, windows := f.share(i)
+			off, held := f.offByRequest(i)
+			b.progress("allocations, %s: %s: share %.1f %%, said %.1f %%, in windows %.1f %%; by request off by %+.1f %% (%v) in %.1f requests; %.0f of %.0f kB in %.2f s watched, %+.1f %%",
+				c, r.Path, 100*known, 100*said, 100*windows, 100*off, held, r.Requests, r.Seen/1e3, r.Watched/1e3, f.Said.WatchedSeconds, 100*f.off(i))
 		}
 		b.progress("allocations, %s: cost %.1f %%, predicted %.0f %%, %d calls at %.2f µs, others %v, losses %s", c, 100*f.Said.TargetRatio, 100*f.Said.PredictedRatio, f.Said.Calls, 1e6*f.Said.CallPrice, f.Others, lossesOf(f.Lost))
 	}

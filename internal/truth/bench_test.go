@@ -22,7 +22,7 @@ import (
 
 var (
 	benchOut    = flag.String("bench-out", "", "run the bench and write its page to this file, results.json beside it")
-	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,profiles,sleeps,names,allocations,rag; empty: all")
+	benchOnly   = flag.String("bench-only", "", "parts to run, of cost,timing,others,agent,truth,rows,pools,memory,profiles,sleeps,names,allocations,touched,rag; empty: all")
 	benchRows   = flag.String("bench-rows", "", "only rows whose name matches this regular expression")
 	benchBlocks = flag.Int("bench-blocks", 4, "blocks of windows; each gives two pairs")
 	benchWindow = flag.Duration("bench-window", time.Second, "length of a window")
@@ -69,6 +69,7 @@ func TestBench(t *testing.T) {
 	b.part("sleeps", b.sleeps)
 	b.part("names", b.names)
 	b.part("allocations", b.allocations)
+	b.part("touched", b.touched)
 	b.part("cost", b.costs)
 	b.part("rag", b.rag)
 	b.part("others", func() (err error) {
@@ -124,20 +125,22 @@ func (b *benchRun) pools() error {
 	return nil
 }
 
-func (b *benchRun) memory() (err error) {
+func (b *benchRun) memory() error {
 	var keep func(string, *recording.Recording) error
 	if *benchKeep != "" {
 		keep = func(name string, r *recording.Recording) error {
 			return recording.Write(filepath.Join(*benchKeep, strings.NewReplacer(" ", "-", ",", "").Replace(name)+".json"), r)
 		}
 	}
-	b.r.Memory, err = MeasureMemory(b.t.Context(), b.dir, 3*time.Minute, keep)
-	for _, m := range b.r.Memory {
-		if m != nil {
-			b.progress("memory: %s: %s after %.0f s: %s", m.Way, m.Verdict, m.After, m.Reason)
-		}
+	rows, err := MeasureMemory(b.t.Context(), b.dir, 3*time.Minute, keep)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, m := range rows {
+		b.progress("memory: %s: %s after %.0f s: %s", m.Way, m.Verdict, m.After, m.Reason)
+	}
+	b.r.Memory = rows
+	return nil
 }
 
 func (b *benchRun) costs() error {

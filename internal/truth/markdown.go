@@ -32,6 +32,8 @@ func (r *Results) WriteMarkdown(w io.Writer) error {
 	r.timings(p)
 	r.pools(p)
 	r.memory(p)
+	r.allocations(p)
+	r.touched(p)
 	r.profiles(p)
 	r.stackCosts(p)
 	r.sleeps(p)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,7 +26,7 @@ type memoryWay struct {
 	settings  Settings
 	kept      float64 // bytes by 1,000 requests, on and on
 	verdict   string  // "": any but a leak
-	container string // that keeps them, with the functions that use it
+	container string  // that keeps them, with the functions that use it
 }
 
 // memoryWays at memoryRate: the cache is full after a third of the time.
@@ -79,6 +80,7 @@ type MemoryRow struct {
 // unless nil, gets each recording.
 func MeasureMemory(ctx context.Context, dir string, d time.Duration, keep func(name string, r *recording.Recording) error) ([]*MemoryRow, error) {
 	rows := make([]*MemoryRow, len(memoryWays))
+	var starting sync.Mutex // one agent at a time loads its programs: the verifier takes seconds of a core
 	g, ctx := errgroup.WithContext(ctx)
 	for i, way := range memoryWays {
 		own, err := os.MkdirTemp(dir, "memory")
@@ -86,7 +88,7 @@ func MeasureMemory(ctx context.Context, dir string, d time.Duration, keep func(n
 			return nil, err
 		}
 		g.Go(func() (err error) {
-			rows[i], err = runMemory(ctx, own, way, d, uint64(i), keep)
+			rows[i], err = runMemory(ctx, own, way, d, uint64(i), &starting, keep)
 			if err != nil {
 				err = fmt.Errorf("%s: %w", way.name, err)
 			}
@@ -96,7 +98,7 @@ func MeasureMemory(ctx context.Context, dir string, d time.Duration, keep func(n
 	return rows, g.Wait()
 }
 
-func runMemory(ctx context.Context, dir string, way memoryWay, d time.Duration, seed uint64, keep func(string, *recording.Recording) error) (*MemoryRow, error) {
+func runMemory(ctx context.Context, dir string, way memoryWay, d time.Duration, seed uint64, starting sync.Locker, keep func(string, *recording.Recording) error) (*MemoryRow, error) {
 	s := NewStand(dir)
 	defer s.Close()
 	set := way.settings
@@ -105,7 +107,9 @@ func runMemory(ctx context.Context, dir string, way memoryWay, d time.Duration, 
 	if err != nil {
 		return nil, err
 	}
+	starting.Lock()
 	a, err := s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Full, Budget: .1, CPUHz: 97, Census: true})
+	starting.Unlock()
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type Results struct {
 	Names      []*NameFindings  `json:"names,omitempty"`
 
 	Allocations []*AllocationFindings `json:"allocations,omitempty"`
+	Touched     []*TouchedFindings    `json:"touched,omitempty"`
 
 	Missing map[string]string `json:"not_measured"` // what, why
 }

@@ -152,6 +152,7 @@ func status(w *watch.Watcher, attach float64) Status {
 	for _, e := range rec.Endpoints {
 		s.Requests += e.Requests
 	}
+	s.Allocations = rec.Memory.Allocations != nil
 	s.Stacks, s.StackSeconds = w.Stacks()
 	if tally := w.Tally(stack.CPU); tally != nil {
 		s.CPU = map[string]float64{}

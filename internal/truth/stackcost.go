@@ -12,7 +12,7 @@ import (
 // StackCost is what stacks take, of the CPU, sleeps and memory: an agent with and without them in turn, at the same load.
 type StackCost struct {
 	Workload string    `json:"workload"`
-	Hz       int       `json:"hz"`
+	Hz       int       `json:"hz"` // 0: stacks of memory alone
 	Date     string    `json:"date"`
 	Rate     float64   `json:"rate"` // requests a second
 	Pairs    int       `json:"pairs"`
@@ -45,7 +45,7 @@ func MeasureStacks(ctx context.Context, dir string, load Workload, hz, pairs int
 	}
 	c := &StackCost{Workload: load.Name, Hz: hz, Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Rate: fastest.Rate() / 2}
 	w := &stackWindows{StackCost: c, target: t}
-	if w.agent, err = s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Linked, CPUHz: hz}); err != nil {
+	if w.agent, err = s.StartAgent(AgentSettings{Target: t.Address, Precision: kernel.Linked, CPUHz: hz, Memory: hz == 0}); err != nil {
 		return nil, err
 	}
 	defer w.agent.Stop()
@@ -139,7 +139,11 @@ func (r *Results) stackCosts(p *page) {
 		percent := func(q Quartiles) string {
 			return fmt.Sprintf("%.1f [%.1f … %.1f]", 100*q.Median, 100*q.Low, 100*q.High)
 		}
-		p.row(c.Workload, fmt.Sprint(c.Hz), fmt.Sprint(c.Pairs), fmt.Sprintf("%.0f", c.Rate), fmt.Sprintf("%.0f", c.Stacks), fmt.Sprintf("%.0f", c.Each*1e6), fmt.Sprintf("%.2f", 100*c.Share), percent(c.Outside),
+		hz := fmt.Sprint(c.Hz)
+		if c.Hz == 0 {
+			hz = "of memory alone"
+		}
+		p.row(c.Workload, hz, fmt.Sprint(c.Pairs), fmt.Sprintf("%.0f", c.Rate), fmt.Sprintf("%.0f", c.Stacks), fmt.Sprintf("%.0f", c.Each*1e6), fmt.Sprintf("%.2f", 100*c.Share), percent(c.Outside),
 			percent(c.Without), percent(c.With), percent(c.Added), fmt.Sprint(c.RSS>>20))
 	}
 }

@@ -3,14 +3,18 @@
   /blocks   250 blocks of 4,000 bytes        /few    60 of them
   /objects  10,000 small objects             /array  one array of 2 MiB, never touched
   /keep     a block of 256 KiB that stays    /heap   100 blocks of 4,000 bytes that stay
-  /touch    a block of 1 MiB, touched and given back
+  /touch    a block of 1 MiB, touched and freed
+  /map      a mapping of 1 MiB, touched and given back to the kernel
   /none     nothing
 
 Out: one JSON line a request in TRUTH: its path, the process, the bytes that its function asked allocators for, when it began
-and ended (CLOCK_MONOTONIC, seconds), and by how much private memory in RAM grew meanwhile. The agent never reads it.
+and ended (CLOCK_MONOTONIC, seconds), by how much private memory in RAM grew meanwhile, and for how much memory its thread had page
+faults, by the kernel's account. The agent never reads it.
 """
 import json
+import mmap
 import os
+import resource
 import time
 
 try:
@@ -59,6 +63,13 @@ def touch(n):
     return n + 1 + 2 * 56
 
 
+def mapped(n):
+    with mmap.mmap(-1, n, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as m:
+        for i in range(0, n, 4096):
+            m[i] = 1
+    return 0
+
+
 WORK = {
     "/blocks": lambda: blocks(250),
     "/few": lambda: blocks(60),
@@ -67,6 +78,7 @@ WORK = {
     "/keep": lambda: keep(256 << 10),
     "/heap": lambda: heap(100),
     "/touch": lambda: touch(1 << 20),
+    "/map": lambda: mapped(1 << 20),
     "/none": lambda: 0,
     "/health": lambda: 0,
 }
@@ -78,14 +90,19 @@ def private():
     return (int(pages[1]) - int(pages[2])) * 4096
 
 
+def faulted():
+    """Bytes of the pages that this thread was given."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt * 4096
+
+
 def measured(path, work):
     if not truth or path == "/health":
         work()
         return
-    held, begin = private(), time.monotonic()
+    held, touched, begin = private(), faulted(), time.monotonic()
     n = work()
     end = time.monotonic()
-    truth.write(json.dumps({"path": path, "pid": os.getpid(), "bytes": n, "begin": begin, "end": end, "grown": private() - held}) + "\n")
+    truth.write(json.dumps({"path": path, "pid": os.getpid(), "bytes": n, "begin": begin, "end": end, "touched": faulted() - touched, "grown": private() - held}) + "\n")
 
 
 async def app(scope, receive, send):
