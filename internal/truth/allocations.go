@@ -90,14 +90,15 @@ func (f *AllocationFindings) share(i int) (known, said, windows float64) {
 }
 
 // offByRequest is how far the bytes by request are from those known, as a part of these: what the server takes for a
-// request that asks for nothing is taken off. held says that the interval holds the truth.
+// request that asks for nothing is taken off. held says that the interval holds the truth, or all of them are within a hundredth of it: those of requests that ask for the same are as narrow as can be.
 func (f *AllocationFindings) offByRequest(i int) (off float64, held bool) {
 	r := &f.Rows[i]
 	if r.PerRequest == nil {
 		return math.NaN(), false
 	}
 	known, e := ratio(r.Known, float64(r.Done)), r.PerRequest
-	return (e.Estimate-f.Server)/known - 1, e.Low-f.Server <= known && known <= e.High-f.Server
+	off = (e.Estimate-f.Server)/known - 1
+	return off, math.Abs(off) < .01 || e.Low-f.Server <= known && known <= e.High-f.Server
 }
 
 // off is how far the bytes of row i are from those of the time that was watched, as a part of these.
