@@ -26,8 +26,9 @@ type Allocated struct {
 type AllocationSettings struct {
 	Loop    string  `json:"loop"`
 	Workers int     `json:"workers"`
-	Rate    float64 `json:"rate"`    // requests a second, 0: two at a time by worker, as fast as it can
-	Seconds float64 `json:"seconds"` // for which calls of allocators are watched, with pauses
+	Rate    float64 `json:"rate"`                  // requests a second, 0: two at a time by worker, as fast as it can
+	Conns   int     `json:"connections,omitempty"` // by worker; 0: two, or 16 at a rate
+	Seconds float64 `json:"seconds"`               // for which calls of allocators are watched, with pauses
 }
 
 // String is how it is named in results.
@@ -35,6 +36,9 @@ func (s AllocationSettings) String() string {
 	load := "as fast as it can"
 	if s.Rate > 0 {
 		load = fmt.Sprintf("%.0f requests/s", s.Rate)
+	}
+	if s.Conns > 0 {
+		load += fmt.Sprintf(" on %d connections each", s.Conns)
 	}
 	return fmt.Sprintf("%s, %d worker(s), %s", s.Loop, s.Workers, load)
 }
@@ -104,15 +108,22 @@ func (f *AllocationFindings) offByRequest(i int) (off float64, held bool) {
 // off is how far the bytes of row i are from those of the time that was watched, as a part of these.
 func (f *AllocationFindings) off(i int) float64 { return ratio(f.Rows[i].Seen, f.Rows[i].Watched) - 1 }
 
+// connections are so many for each worker.
+func (s *AllocationSettings) connections() int {
+	switch {
+	case s.Conns > 0:
+		return s.Conns * s.Workers
+	case s.Rate > 0:
+		return 16 * s.Workers
+	}
+	return 2 * s.Workers
+}
+
 // loadWhile sends paths in turn until stop, and says how many were answered.
-func loadWhile(ctx context.Context, t *Target, rate float64, paths []string) (stop func() (int, error), err error) {
+func loadWhile(ctx context.Context, t *Target, conns int, rate float64, paths []string) (stop func() (int, error), err error) {
 	var wires [][]byte
 	for _, p := range paths {
 		wires = append(wires, Wire("GET", t.Address, p, ""))
-	}
-	conns := 2 * t.Workers
-	if rate > 0 {
-		conns *= 8
 	}
 	client, err := Dial(t.Address, conns, rate, wires...)
 	if err != nil {
@@ -152,7 +163,7 @@ func RunAllocations(ctx context.Context, dir string, set AllocationSettings) (*A
 	if err != nil {
 		return nil, err
 	}
-	stop, err := loadWhile(ctx, t, set.Rate, allocationPaths)
+	stop, err := loadWhile(ctx, t, set.connections(), set.Rate, allocationPaths)
 	if err != nil {
 		return nil, err
 	}

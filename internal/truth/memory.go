@@ -191,7 +191,7 @@ func (r *Results) memory(p *page) {
 	p.line("A FastAPI application on uvicorn, %d requests a second at random instants. Growth is what the agent says it grew by for 1,000", memoryRate)
 	p.line("requests after the warm-up, with its 95 %% interval; `after` is how long the load had run when the verdict was first what it stayed.")
 	p.line("Requests of a crowd take 2 s, and up to %d come in a second: the allocator keeps what they needed. What no load but a steady one can tell may", crowdRate)
-	p.line("be anything but a leak.")
+	p.line("be anything but a leak; and a leak beside a crowd that comes and goes first takes what the crowd left free, which may hide it for minutes.")
 	p.line("Each request keeps one block and uses twenty of the same size for a moment, so that who touches new memory first is not who keeps it.")
 	p.line("")
 	p.table("the application", "requests", "keeps of 1,000 requests", "growth by 1,000 requests", "verdict", "after", "container that grew most", "most new memory touched by")

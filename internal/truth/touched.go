@@ -53,7 +53,7 @@ func RunTouched(ctx context.Context, dir, loop string, workers int, rate float64
 	if err != nil {
 		return nil, err
 	}
-	stop, err := loadWhile(ctx, t, rate, touchedPaths)
+	stop, err := loadWhile(ctx, t, 16*workers, rate, touchedPaths)
 	if err != nil {
 		return nil, err
 	}
