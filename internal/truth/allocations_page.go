@@ -22,8 +22,9 @@ func (r *Results) allocations(p *page) {
 		for i, row := range f.Rows {
 			known, _, windows := f.share(i)
 			off, held := f.offByRequest(i)
-			said := "–"
+			said, far := "–", "–"
 			if e := row.PerRequest; e != nil {
+				far = fmt.Sprintf("%+.1f %%", 100*off)
 				if said = interval(e, f.Server, 1e3); !held {
 					said = "**" + said + "**"
 				}
@@ -32,7 +33,7 @@ func (r *Results) allocations(p *page) {
 			if e := row.Share; e != nil {
 				share = interval(e, 0, .01)
 			}
-			p.row(name, row.Path, fmt.Sprintf("%.1f", row.Requests), fmt.Sprintf("%.1f", ratio(row.Known, float64(row.Done))/1e3), said, fmt.Sprintf("%+.1f %%", 100*off),
+			p.row(name, row.Path, fmt.Sprintf("%.1f", row.Requests), fmt.Sprintf("%.1f", ratio(row.Known, float64(row.Done))/1e3), said, far,
 				points(known), share, points(windows), fmt.Sprintf("%+.1f %%", 100*f.off(i)))
 			name = ""
 		}

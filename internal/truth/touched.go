@@ -116,7 +116,8 @@ func (r *Results) touched(p *page) {
 		return
 	}
 	p.head("Truth: new memory by endpoint, from page faults")
-	p.line("What is always on: `allocated_bytes` of an endpoint, a stack each 100 KB or so of pages that the kernel gave the process. An ASGI application keeps a block of")
+	p.line("What is always on: `allocated_bytes` of an endpoint, a stack each 100 KB of pages that the kernel gave the process, or more where it gives many. The sum is of all pages; whose they are")
+	p.line("is asked where a stack is taken, so that an endpoint's part is off by chance, the more the fewer its stacks: by some percent at 200 MB, by anything at 1 MB. An ASGI application keeps a block of")
 	p.line("256 KiB (`/keep`), or 100 of 4,000 bytes (`/heap`), maps 1 MiB, touches it and gives it back to the kernel (`/map`), frees a block of 1 MiB (`/touch`) or 10,000 small objects (`/objects`). Touched: page")
 	p.line("faults while its function ran, by the kernel's own account (getrusage); grown: private memory in RAM after it less before. Seen are faults of")
 	p.line("the server's code for a request as well. So new memory is seen, be it kept or given back to the kernel; what the allocator had already and hands out again")
@@ -126,7 +127,11 @@ func (r *Results) touched(p *page) {
 		name := f.String()
 		var all TouchedRow
 		for _, row := range f.Rows {
-			p.row(name, row.Path, fmt.Sprint(row.Requests), mb(row.Asked), mb(row.Touched), mb(row.Grown), mb(row.Seen), fmt.Sprintf("%+.1f %%", 100*(ratio(row.Seen, row.Touched)-1)))
+			off := "–"
+			if row.Touched > 0 {
+				off = fmt.Sprintf("%+.1f %%", 100*(row.Seen/row.Touched-1))
+			}
+			p.row(name, row.Path, fmt.Sprint(row.Requests), mb(row.Asked), mb(row.Touched), mb(row.Grown), mb(row.Seen), off)
 			name = ""
 			all.Requests += row.Requests
 			all.Asked, all.Touched, all.Grown, all.Seen = all.Asked+row.Asked, all.Touched+row.Touched, all.Grown+row.Grown, all.Seen+row.Seen
