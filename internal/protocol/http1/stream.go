@@ -2,7 +2,6 @@ package http1
 
 import (
 	"bytes"
-	"strings"
 
 	"github.com/ragscope/ragscope/internal/protocol"
 	"github.com/ragscope/ragscope/internal/protocol/chunked"
@@ -242,7 +241,9 @@ func (s *Stream) startLine(b []byte) bool {
 // of a body would make the message after them one that is not recognised, and its answer that of the one before.
 func (s *Stream) startsLine(b []byte) bool {
 	if s.response {
-		return strings.HasPrefix("HTTP/1.", string(b[:min(len(b), 7)]))
+		const version = "HTTP/1."
+		n := min(len(b), len(version))
+		return string(b[:n]) == version[:n]
 	}
 	return methodBegins(b)
 }
