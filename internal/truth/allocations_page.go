@@ -14,7 +14,7 @@ func (r *Results) allocations(p *page) {
 	p.head("Truth: allocations by endpoint, on demand")
 	p.line("An ASGI application whose endpoints know what they ask allocators for: arrays of 2 MiB, blocks of 4,000 bytes, small objects. Calls are")
 	p.line("watched in windows that cost a tenth of the application's CPU. By request: what the agent says that one asks for, less what one of %s does, which is", nothing)
-	p.line("the server's. Share: of what all endpoints asked for in the run; in windows: the bytes in the windows alone, which hold by chance more of one endpoint than of")
+	p.line("the server's. Share: of what all endpoints asked for in the run, by the agent with what the server takes; in windows: the bytes in the windows alone, which hold by chance more of one endpoint than of")
 	p.line("another. In brackets the agent's intervals of 95 %%; bold ones do not hold the truth, to 1 %%. Seen: bytes in the windows over those known of that time.\n")
 	p.table("run", "endpoint", "requests in windows", "by request, kB", "said, kB", "off", "share", "said", "in windows", "seen")
 	for _, f := range r.Allocations {
