@@ -161,6 +161,8 @@ func argument64(n int) uint32 {
 // trap is the function's entry: on arm64 no instruction is known here to be cheaper to trap.
 func (arm64) trap(*image, uint64, int) (uint64, bool) { return 0, false }
 
+func (arm64) entry(*image, uint64) (uint64, bool) { return 0, false }
+
 // argument: the general registers come first in struct pt_regs, in their order.
 func (arm64) argument(n int) int {
 	if n < 1 || n > 8 {

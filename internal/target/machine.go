@@ -21,6 +21,9 @@ type machine interface {
 	// trap picks the instruction to trap in the function at address so that the argument-th
 	// argument is still in its register, or the first four are, when argument is 0.
 	trap(m *image, address uint64, argument int) (delta uint64, emulated bool)
+	// entry picks one for a return probe: the first four arguments are still there, and the return address is where
+	// the call left it.
+	entry(m *image, address uint64) (delta uint64, emulated bool)
 	// argument is the word of struct pt_regs that holds the n-th argument of a function, or None.
 	argument(n int) int
 	// slotBehind returns the variable through which a function calls another that lies in the same image.

@@ -39,6 +39,28 @@ func TestX86Trap(t *testing.T) {
 	}
 }
 
+// TestX86Entry looks for the trap of a return probe, which takes the top of the stack for the return address.
+func TestX86Entry(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		code     string
+		delta    uint64
+		emulated bool
+	}{
+		{"push at the entry", "\x53\x48\x89\xfb", 0, true},
+		{"after endbr64", "\xf3\x0f\x1e\xfa\x55", 4, true},
+		{"je behind cmpb and mov (accept4, glibc 2.36)", "\x80\x3d\x81\x06\x0d\x00\x00\x41\x89\xca\x74\x14", 10, true},
+		{"the return address is deeper behind sub", "\x48\x83\xec\x08\x48\x39\x47\x08\x75\x47", 0, false},
+		{"and elsewhere behind pop", "\x58\x75\x47", 0, false},
+		{"an argument is lost", "\x31\xff\x55", 0, false},
+	} {
+		m := mustRead(t, builtImage(elf.EM_X86_64, []byte(c.code), words(0)))
+		if delta, emulated := (x86{}).entry(m, 0x1000); delta != c.delta || emulated != c.emulated {
+			t.Errorf("%s: +%d %v, want +%d %v", c.name, delta, emulated, c.delta, c.emulated)
+		}
+	}
+}
+
 func TestX86Accessor(t *testing.T) {
 	for _, c := range []struct {
 		name  string

@@ -2,7 +2,6 @@ package target
 
 import (
 	"bufio"
-	"debug/elf"
 	"fmt"
 	"io"
 	"os"
@@ -122,24 +121,19 @@ func biasOf(img *image, m mapping) (uint64, bool) {
 // probe describes a trap at the function at address, at its first emulated instruction.
 func (l *library) probe(name string, address uint64, argument int) *Probe {
 	delta, emulated := l.code.trap(l.image, address, argument)
+	return l.describe(name, address, argument, delta, emulated)
+}
+
+// entry describes a trap for a return probe of the function at address, as near to its start as that needs.
+func (l *library) entry(name string, address uint64) *Probe {
+	delta, emulated := l.code.entry(l.image, address)
+	return l.describe(name, address, 0, delta, emulated)
+}
+
+func (l *library) describe(name string, address uint64, argument int, delta uint64, emulated bool) *Probe {
 	offset, ok := l.fileOffset(address + delta)
 	if !ok || !l.isCode(address) {
 		return nil
 	}
 	return &Probe{Name: name, Path: l.path, Offset: offset, Arg: argument, Emulated: emulated, Delta: delta}
-}
-
-// entry describes a trap at the very start of the function at address, as a return probe needs; CET's
-// marker changes nothing that it looks at.
-func (l *library) entry(name string, address uint64) *Probe {
-	var delta uint64
-	if l.machine == elf.EM_X86_64 && isEndbr(l.at(address, 4)) {
-		delta = 4
-	}
-	offset, ok := l.fileOffset(address + delta)
-	if !ok || !l.isCode(address) {
-		return nil
-	}
-	emulated := l.machine == elf.EM_X86_64 && isEmulated(l.at(address+delta, 2))
-	return &Probe{Name: name, Path: l.path, Offset: offset, Emulated: emulated, Delta: delta}
 }

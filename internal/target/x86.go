@@ -163,11 +163,21 @@ var argumentRegisters = []x86asm.Reg{x86asm.RDI, x86asm.RSI, x86asm.RDX, x86asm.
 // instruction is single-stepped through a debug trap, which costs ten times as much in a virtual
 // machine. With none, the trap is the function's entry.
 func (x x86) trap(m *image, address uint64, argument int) (delta uint64, emulated bool) {
-	const far = 96
 	wanted := argumentRegisters
 	if argument > 0 && argument <= len(wanted) {
 		wanted = wanted[argument-1 : argument]
 	}
+	return x.emulated(m, address, wanted)
+}
+
+// entry finds the same, where the return address is at the top of the stack, too.
+func (x x86) entry(m *image, address uint64) (delta uint64, emulated bool) {
+	return x.emulated(m, address, append([]x86asm.Reg{x86asm.RSP}, argumentRegisters...))
+}
+
+// emulated finds the first such instruction in front of which none of the registers is changed.
+func (x x86) emulated(m *image, address uint64, wanted []x86asm.Reg) (delta uint64, emulated bool) {
+	const far = 96
 	x.walk(m, address, far, func(at uint64, code []byte, i x86asm.Inst) bool {
 		if isEmulated(code) {
 			delta, emulated = at-address, true
@@ -213,11 +223,16 @@ func isEmulated(code []byte) bool {
 // a trap read something else than an argument.
 func writes(i x86asm.Inst, r x86asm.Reg) bool {
 	switch i.Op {
-	case x86asm.CMP, x86asm.TEST, x86asm.NOP, x86asm.PUSH, x86asm.BT:
+	case x86asm.CMP, x86asm.TEST, x86asm.NOP, x86asm.BT:
 		return false
+	case x86asm.PUSH:
+		return r == x86asm.RSP
+	case x86asm.POP:
+		to, ok := i.Args[0].(x86asm.Reg)
+		return r == x86asm.RSP || ok && wide(to) == r
 	case x86asm.MOV, x86asm.MOVZX, x86asm.MOVSX, x86asm.MOVSXD, x86asm.LEA,
 		x86asm.ADD, x86asm.SUB, x86asm.AND, x86asm.OR, x86asm.XOR, x86asm.SHL, x86asm.SHR, x86asm.SAR,
-		x86asm.INC, x86asm.DEC, x86asm.NEG, x86asm.NOT, x86asm.POP,
+		x86asm.INC, x86asm.DEC, x86asm.NEG, x86asm.NOT,
 		x86asm.MOVAPS, x86asm.MOVUPS, x86asm.MOVDQA, x86asm.MOVDQU, x86asm.PXOR, x86asm.XORPS, x86asm.MOVQ, x86asm.MOVD:
 		to, ok := i.Args[0].(x86asm.Reg)
 		return ok && wide(to) == r
