@@ -11,8 +11,10 @@
  *   unwind_native, unwind_python ──► known_next: whose code is it? ──► known_unwind: where is its caller?
  *                                       │ not known                       │ not known
  *                                       └─► learn_frame, with all maps    └─► unknown_frame, with all maps
+ *                                             │ nobody's: does a return probe hide the caller?
+ *                                             └─► true_return
  *
- * It is the unwinder's own code (this includes it) but for these two steps, and replaces its programs in the
+ * It is the unwinder's own code (this includes it) but for these steps, and replaces its programs in the
  * map that they call one another through. A frame is forgotten after half a minute, as its process may end
  * and another get its number, or map other code there; until then such a stack would be wrong.
  */
@@ -46,7 +48,7 @@ struct known_part {
 	struct known frames[1 << PART_BITS];
 };
 
-/* A CPU's own, like the record that a stack is built in: nothing else runs these programs there meanwhile. */
+/* A CPU's own, as the record that a stack is built in; each trigger that may interrupt another has its own of both. */
 struct known_frames_t {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1 << PARTS_BITS);
@@ -119,6 +121,55 @@ static EBPF_INLINE void remember(PerCPURecord *record, int interpreter)
 	k->interpreter = interpreter;
 }
 
+/*
+ * A return probe puts the address of a page of the kernel's, [uprobes], in the place of the return address, and keeps
+ * that one until the function returns. Of it and its kin, only what is read here:
+ */
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+struct return_instance {
+	unsigned long stack; /* where the return address was */
+	unsigned long orig_ret_vaddr;
+	struct return_instance *next; /* of the function that called, directly or not */
+};
+struct uprobe_task {
+	struct return_instance *return_instances;
+};
+struct task_struct___probed {
+	struct uprobe_task *utask;
+};
+#pragma clang attribute pop
+
+#define RETURNS_MAX 64 /* as many of a thread as the kernel keeps, MAX_URETPROBE_DEPTH */
+
+/*
+ * true_return replaces the address that a return probe put there by the true one. The stack is that of the current
+ * thread, and its last frame was just left: the return address was below sp.
+ */
+static EBPF_INLINE bool true_return(UnwindState *state)
+{
+	struct task_struct___probed *t = (void *)bpf_get_current_task();
+	struct uprobe_task *probed = NULL;
+	struct return_instance *r = NULL;
+	unsigned long stack, pc;
+
+	if (!state->return_address || bpf_probe_read_kernel(&probed, sizeof(probed), &t->utask) || !probed)
+		return false;
+	bpf_probe_read_kernel(&r, sizeof(r), &probed->return_instances);
+	for (int i = 0; i < RETURNS_MAX && r; i++) {
+		if (bpf_probe_read_kernel(&stack, sizeof(stack), &r->stack))
+			return false;
+		if (stack == state->sp - sizeof(stack)) {
+			if (bpf_probe_read_kernel(&pc, sizeof(pc), &r->orig_ret_vaddr))
+				return false;
+			state->pc = pc;
+			return true;
+		}
+		if (bpf_probe_read_kernel(&r, sizeof(r), &r->next))
+			return false;
+	}
+	return false;
+}
+
 /* learn_frame is the unwinder's way; its result is error << 8 | who goes on. Not inlined, so that it is verified once. */
 __attribute__((noinline)) int learn_frame(void)
 {
@@ -126,11 +177,17 @@ __attribute__((noinline)) int learn_frame(void)
 	PerCPURecord *record = get_per_cpu_record();
 	OffsetRange *range;
 	ErrorCode error;
+	s32 metric;
 	u64 id;
 
 	if (!record)
 		return ERR_UNREACHABLE << 8;
+	metric = record->state.error_metric;
 	error = resolve_unwind_mapping(record, &unwinder);
+	if (error == ERR_NATIVE_NO_PID_PAGE_MAPPING && true_return(&record->state)) {
+		record->state.error_metric = metric;
+		error = resolve_unwind_mapping(record, &unwinder);
+	}
 	if (error || unwinder != PROG_UNWIND_NATIVE)
 		return error << 8 | (unwinder & 0xff);
 	id = record->state.text_section_id;
@@ -266,7 +323,7 @@ THEIRS(exe_id_to_21_stack_deltas)
 THEIRS(exe_id_to_22_stack_deltas)
 THEIRS(exe_id_to_23_stack_deltas)
 
-/* Programs for the CPU clock only. */
+/* Programs for the CPU clock; internal/stack loads them for other triggers as another type. */
 #undef MULTI_USE_FUNC
 #define MULTI_USE_FUNC(f)                                                                                                      \
 	SEC("perf_event/known_" #f)                                                                                            \

@@ -21,6 +21,7 @@ type chain struct {
 	programs *ebpf.Map // that call one another
 	entry    *ebpf.Program
 	stop     *ebpf.Program // the last one, which hands the stack over
+	known    known         // as far as it is loaded, in place of others
 	others   []*ebpf.Program
 }
 
@@ -58,12 +59,13 @@ func (c *chain) loadForSleeps(unwinder *tracer.ProbeContext, origin uint16, reco
 	adapt := asRawTracepoint
 	if at.probe != "" {
 		adapt = func(p *ebpf.ProgramSpec, _ bool) error {
+			p.Type, p.AttachType = ebpf.Kprobe, ebpf.AttachNone
 			refer(p, ourPrograms, ourRecords)
 			return nil
 		}
 	}
 	return c.load(unwinder, map[string]any{"origin_id_probe": origin, "python_frames_per_program": framesAtOnce}, chainParts{
-		programs: ourPrograms, maps: map[string]*ebpf.Map{ourRecords: records}, adapt: adapt, stop: stop,
+		programs: ourPrograms, maps: map[string]*ebpf.Map{ourRecords: records}, adapt: adapt, stop: stop, alone: true,
 	})
 }
 
@@ -73,6 +75,7 @@ type chainParts struct {
 	maps     map[string]*ebpf.Map // further maps of ours by such a name
 	adapt    func(p *ebpf.ProgramSpec, entry bool) error
 	stop     *ebpf.Program // in place of the last program; nil: that itself
+	alone    bool          // no program of it runs before another one is done on a CPU, so that they may remember frames
 }
 
 func (c *chain) load(unwinder *tracer.ProbeContext, variables map[string]any, parts chainParts) error {
@@ -100,6 +103,9 @@ func (c *chain) load(unwinder *tracer.ProbeContext, variables map[string]any, pa
 	}
 	ours := map[string]*ebpf.Map{parts.programs: c.programs}
 	maps.Copy(ours, parts.maps)
+	if parts.alone {
+		c.loadKnown(unwinder, parts, ours)
+	}
 	if err := unwinder.RewriteMaps(spec, ours); err != nil {
 		return err
 	}
@@ -109,6 +115,13 @@ func (c *chain) load(unwinder *tracer.ProbeContext, variables map[string]any, pa
 	}
 	defer rodata.Close() // the loaded programs hold it
 	return c.link(spec, parts.stop)
+}
+
+func (c *chain) loadKnown(unwinder *tracer.ProbeContext, parts chainParts, ours map[string]*ebpf.Map) {
+	adapt := func(p *ebpf.ProgramSpec) error { return parts.adapt(p, false) }
+	if c.known.why = c.known.load(unwinder, adapt, ours); c.known.why != nil {
+		c.known.why = errors.Join(c.known.why, c.known.close())
+	}
 }
 
 func (c *chain) link(spec *ebpf.CollectionSpec, stop *ebpf.Program) (err error) {
@@ -125,11 +138,13 @@ func (c *chain) link(spec *ebpf.CollectionSpec, stop *ebpf.Program) (err error) 
 		return fmt.Errorf("link the end of unwinding: %w", err)
 	}
 	for name, slot := range chainPrograms {
-		p, err := ebpf.NewProgram(spec.Programs[name])
-		if err != nil {
-			return fmt.Errorf("load %s: %w", name, err)
+		p := c.known.program(slot)
+		if p == nil {
+			if p, err = ebpf.NewProgram(spec.Programs[name]); err != nil {
+				return fmt.Errorf("load %s: %w", name, err)
+			}
+			c.others = append(c.others, p)
 		}
-		c.others = append(c.others, p)
 		if err := c.programs.Put(slot, p); err != nil {
 			return fmt.Errorf("link %s: %w", name, err)
 		}
@@ -198,7 +213,7 @@ const (
 )
 
 func (c *chain) close() error {
-	var errs []error
+	errs := []error{c.known.close()}
 	for _, p := range append(c.others, c.entry, c.stop) {
 		if p != nil {
 			errs = append(errs, p.Close())

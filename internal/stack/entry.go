@@ -42,14 +42,23 @@ func (e *entry) Load(_ context.Context, origins tracer.ProbeRegistrar, unwinder 
 			return nil, err
 		}
 	}
-	if e.known.why = e.known.load(unwinder); e.known.why != nil {
-		e.known.why = errors.Join(e.known.why, e.known.close())
-	}
+	e.loadKnown(unwinder)
 	// CPU stacks are there without the others.
 	e.loadSleeps(origins, unwinder)
 	e.faults.why = e.faults.load(origins, unwinder)
 	e.allocs.why = e.allocs.load(origins, unwinder)
 	return nil, nil
+}
+
+func (e *entry) loadKnown(unwinder *tracer.ProbeContext) {
+	k := &e.known
+	k.why = k.load(unwinder, func(*ebpf.ProgramSpec) error { return nil }, nil)
+	if k.why == nil {
+		k.why = k.replace()
+	}
+	if k.why != nil {
+		k.why = errors.Join(k.why, k.close())
+	}
 }
 
 func (e *entry) loadSleeps(origins tracer.ProbeRegistrar, unwinder *tracer.ProbeContext) {

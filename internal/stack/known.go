@@ -3,6 +3,7 @@ package stack
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/cilium/ebpf"
 	"go.opentelemetry.io/ebpf-profiler/support"
@@ -11,18 +12,18 @@ import (
 	"github.com/ragscope/ragscope/bpf"
 )
 
-// known puts the parts of the unwinder that remember frames (bpf/unwind.bpf.c) in the place of its own. Without
-// them stacks are the same, at twice the price.
+// known are the parts of the unwinder that remember frames, and see through return probes (bpf/unwind.bpf.c), in the
+// place of its own. Without them a stack costs twice as much, and ends at a function that somebody waits to return.
 type known struct {
 	why    error // why it is not loaded, nil while it is
 	frames *ebpf.Map
-	calls  *ebpf.Map // the unwinder's: through it its programs call one another
+	calls  *ebpf.Map // through it the programs call one another
 	parts  []knownPart
 }
 
 type knownPart struct {
 	slot         uint32
-	ours, theirs *ebpf.Program
+	ours, theirs *ebpf.Program // theirs is nil where it was never loaded
 }
 
 var knownPrograms = map[string]uint32{
@@ -30,7 +31,8 @@ var knownPrograms = map[string]uint32{
 	"known_unwind_python": support.ProgUnwindPython,
 }
 
-func (k *known) load(unwinder *tracer.ProbeContext) error {
+// load loads them for the unwinder's clock, or as adapt makes them, with further maps of ours by their names.
+func (k *known) load(unwinder *tracer.ProbeContext, adapt func(*ebpf.ProgramSpec) error, ours map[string]*ebpf.Map) error {
 	spec, err := bpf.LoadUnwind()
 	if err != nil {
 		return err
@@ -41,7 +43,14 @@ func (k *known) load(unwinder *tracer.ProbeContext) error {
 	if k.frames, err = ebpf.NewMap(spec.Maps["known_frames"]); err != nil {
 		return fmt.Errorf("create known_frames: %w", err)
 	}
-	if err := unwinder.RewriteMaps(spec, map[string]*ebpf.Map{"known_frames": k.frames}); err != nil {
+	for name := range knownPrograms {
+		if err := adapt(spec.Programs[name]); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	used := map[string]*ebpf.Map{"known_frames": k.frames}
+	maps.Copy(used, ours)
+	if err := unwinder.RewriteMaps(spec, used); err != nil {
 		return err
 	}
 	rodata, err := bindReadOnly(spec)
@@ -54,16 +63,33 @@ func (k *known) load(unwinder *tracer.ProbeContext) error {
 		if k.calls = programsOf(p); k.calls == nil {
 			return fmt.Errorf("%s does not call others", name)
 		}
-		part := knownPart{slot: slot}
-		if part.ours, err = ebpf.NewProgram(p); err != nil {
+		program, err := ebpf.NewProgram(p)
+		if err != nil {
 			return fmt.Errorf("load %s: %w", name, err)
 		}
-		k.parts = append(k.parts, part)
-		if err := k.calls.Lookup(slot, &k.parts[len(k.parts)-1].theirs); err != nil {
-			return fmt.Errorf("%s: the unwinder's own: %w", name, err)
+		k.parts = append(k.parts, knownPart{slot: slot, ours: program})
+	}
+	return nil
+}
+
+// replace puts them in the place of the unwinder's own.
+func (k *known) replace() error {
+	for i := range k.parts {
+		if err := k.calls.Lookup(k.parts[i].slot, &k.parts[i].theirs); err != nil {
+			return fmt.Errorf("the unwinder's own program %d: %w", k.parts[i].slot, err)
 		}
 	}
 	return k.use(true)
+}
+
+// program is the one for a place, nil if there is none.
+func (k *known) program(slot uint32) *ebpf.Program {
+	for _, p := range k.parts {
+		if p.slot == slot {
+			return p.ours
+		}
+	}
+	return nil
 }
 
 // setSystem gives programs what the unwinder knows of this kernel.
@@ -118,6 +144,6 @@ func (k *known) close() error {
 	if k.frames != nil {
 		errs = append(errs, k.frames.Close())
 	}
-	k.parts, k.frames = nil, nil
+	k.parts, k.frames, k.calls = nil, nil, nil
 	return errors.Join(errs...)
 }

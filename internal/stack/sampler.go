@@ -183,8 +183,8 @@ func (s *Sampler) load(ctx context.Context) error {
 func (s *Sampler) watch(entry *entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if entry.known.why != nil {
-		s.opts.Logger.Info("a stack costs the target twice as much as it could", "why", entry.known.why)
+	if why := errors.Join(entry.known.why, entry.offcpu.chain.known.why); why != nil {
+		s.opts.Logger.Info("a stack costs the target twice as much as it could, and ends where a return probe waits", "why", why)
 	}
 	if entry.offcpu.why != nil && !entry.memoryOnly {
 		s.opts.Logger.Warn("there are no off-CPU stacks", "error", entry.offcpu.why)
