@@ -18,7 +18,8 @@
  *
  * sched_exit_tp fires in the thread itself, after the run queue was unlocked, with the registers that it saved when it
  * entered the kernel. A raw tracepoint, because programs of that type can call one another; the unwinder's, loaded
- * again as this type by internal/stack, have records of their own, as the CPU clock may interrupt them.
+ * again as this type by internal/stack, have records of their own, as the CPU clock may interrupt them. Before Linux
+ * 6.14 all of them are loaded as kprobes instead and entered at finish_task_switch, with the run queue still locked.
  *
  * The first sample of a process makes the unwinder read how its objects are unwound, 0.2 s of work during which nothing
  * of it is unwound. It is asked for at the process's first sleep, not when the clock first meets it.
