@@ -14,7 +14,6 @@ import (
 	"go.opentelemetry.io/ebpf-profiler/interpreter/interpreterconfig"
 	"go.opentelemetry.io/ebpf-profiler/libpf"
 	unwindlog "go.opentelemetry.io/ebpf-profiler/log"
-	"go.opentelemetry.io/ebpf-profiler/times"
 	"go.opentelemetry.io/ebpf-profiler/tracer"
 )
 
@@ -99,7 +98,7 @@ func NewSampler(opts Options) *Sampler {
 	symbols.log = opts.Logger
 	sampler := &Sampler{
 		opts:       opts,
-		ringStacks: (opts.Hz + 1) / 2, // half a second's: it is read four times a second
+		ringStacks: (opts.Hz + 4) / 5, // a fifth of a second's: it is read ten times a second
 
 		samples: make(chan Sample, queueLength),
 		symbols: symbols,
@@ -145,17 +144,15 @@ func (s *Sampler) Start(ctx context.Context) error {
 // load brings the unwinder up in the order it requires.
 func (s *Sampler) load(ctx context.Context) error {
 	var err error
-	s.unwind, err = tracer.NewTracer(ctx, &tracer.Config{
+	s.unwind, err = newUnwinder(ctx, &tracer.Config{
 		TraceReporter:          s,
 		ExecutableReporter:     objectReporter{s.symbols},
-		Intervals:              times.New(5*time.Second, 5*time.Second, time.Minute),
 		InterpretersConfig:     interpreterconfig.AllInterpreters(),
 		SamplesPerSecond:       s.ringStacks, // sizes the ring buffer
 		FilterIdleFrames:       true,
 		KernelVersionCheck:     true,
 		ProbabilisticInterval:  time.Minute,
 		ProbabilisticThreshold: tracer.ProbabilisticThresholdMax,
-		LoadProbe:              true, // Enable insists on it
 	})
 	if err != nil {
 		return err

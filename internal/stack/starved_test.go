@@ -37,11 +37,11 @@ func TestStarvedRingBuffer(t *testing.T) {
 	}
 }
 
-// It is read four times a second, and grows with the sampling rate.
+// It has room for what comes between two times that it is read, and for as much again.
 func TestRingBufferFollowsTheRate(t *testing.T) {
 	for _, hz := range []int{1, DefaultHz, maxHz} {
-		if room, needed := NewSampler(Options{Hz: hz}).ringStacks, float64(hz)/4; float64(room) < needed {
-			t.Errorf("at %d Hz there is room for %d stacks, in a quarter of a second come %g", hz, room, needed)
+		if room, needed := NewSampler(Options{Hz: hz}).ringStacks, 2*pollEvery.Seconds()*float64(hz); float64(room) < needed {
+			t.Errorf("at %d Hz there is room for %d stacks, in two polls come %g", hz, room, needed)
 		}
 	}
 }

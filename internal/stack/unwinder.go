@@ -1,13 +1,41 @@
 package stack
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"go.opentelemetry.io/ebpf-profiler/times"
 	"go.opentelemetry.io/ebpf-profiler/tracer"
 )
+
+// newUnwinder loads the unwinder without its copy for probes, which takes as long again in the kernel's verifier: Enable
+// insists on it, but our triggers bring what they enter.
+func newUnwinder(ctx context.Context, config *tracer.Config) (*tracer.Tracer, error) {
+	config.Intervals = pace{times.New(5*time.Second, 5*time.Second, time.Minute), config}
+	return tracer.NewTracer(ctx, config)
+}
+
+// pollEvery is how often the ring buffer of stacks is read.
+const pollEvery = 100 * time.Millisecond
+
+// pace is how often the unwinder does what. NewTracer asks the configuration whether to load the copy, then this for its
+// intervals, and the configuration again to remember whether the copy was loaded.
+type pace struct {
+	*times.Times
+	config *tracer.Config
+}
+
+// MonitorInterval makes the unwinder believe that the copy is there.
+func (p pace) MonitorInterval() time.Duration {
+	p.config.LoadProbe = true
+	return p.Times.MonitorInterval()
+}
+
+func (pace) TracePollInterval() time.Duration { return pollEvery }
 
 // loadUnwinder loads a second copy of the unwinder's own clock entry, which knows our origin.
 func loadUnwinder(unwinder *tracer.ProbeContext, origin uint16) (*ebpf.Program, error) {
