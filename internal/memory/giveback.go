@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 	"runtime/debug"
@@ -40,14 +41,57 @@ func dropProgram() error {
 		if !droppable(&m, program) {
 			continue
 		}
-		if _, _, errno := unix.Syscall(unix.SYS_MADVISE, uintptr(m.start), uintptr(m.end-m.start), unix.MADV_DONTNEED); errno != 0 {
-			return fmt.Errorf("give back %x-%x of this program: %w", m.start, m.end, errno)
+		runs := []pageRun{{m.start, m.end}}
+		if m.anonymous > 0 || m.swap > 0 {
+			if runs, err = cleanRuns(&m); err != nil {
+				return err
+			}
+		}
+		for _, r := range runs {
+			if _, _, errno := unix.Syscall(unix.SYS_MADVISE, uintptr(r.start), uintptr(r.end-r.start), unix.MADV_DONTNEED); errno != 0 {
+				return fmt.Errorf("give back %x-%x of this program: %w", r.start, r.end, errno)
+			}
 		}
 	}
 	return nil
 }
 
-// droppable: what was written to, as relocations are, exists nowhere else.
+// droppable: code and constants of the program, which nobody writes to as a rule.
 func droppable(m *mapping, program string) bool {
-	return m.name == program && strings.HasPrefix(m.permissions, "r") && m.permissions[1] != 'w' && m.anonymous == 0 && m.swap == 0
+	return m.name == program && strings.HasPrefix(m.permissions, "r") && m.permissions[1] != 'w'
+}
+
+type pageRun struct{ start, end uint64 }
+
+// cleanRuns are the parts of a mapping in which all is as in the file. What was written to, as relocations are and where
+// a trap was set, exists nowhere else.
+func cleanRuns(m *mapping) ([]pageRun, error) {
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	page := uint64(os.Getpagesize())
+	words := make([]byte, (m.end-m.start)/page*8)
+	if _, err := f.ReadAt(words, int64(m.start/page*8)); err != nil {
+		return nil, fmt.Errorf("read /proc/self/pagemap: %w", err)
+	}
+	return clean(words, m.start, page), nil
+}
+
+// clean reads the words of /proc/PID/pagemap, from an address on (Documentation/admin-guide/mm/pagemap.rst).
+func clean(words []byte, start, page uint64) (runs []pageRun) {
+	const present, swapped, ofFile = 1 << 63, 1 << 62, 1 << 61
+	for at := start; len(words) >= 8; words, at = words[8:], at+page {
+		w := binary.NativeEndian.Uint64(words)
+		if w&swapped != 0 || w&present != 0 && w&ofFile == 0 {
+			continue
+		}
+		if n := len(runs); n > 0 && runs[n-1].end == at {
+			runs[n-1].end += page
+		} else {
+			runs = append(runs, pageRun{at, at + page})
+		}
+	}
+	return runs
 }
