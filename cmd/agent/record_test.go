@@ -139,7 +139,7 @@ func TestRecordStacks(t *testing.T) {
 	if svg, err := os.ReadFile(filepath.Join(dir, "cpu.svg")); err != nil || !bytes.Contains(svg, []byte("cmd/agent.service")) {
 		t.Errorf("the flame graph does not show the function that burns: %v", err)
 	}
-	if rec := read(t, dir); requestsOf(rec) != n || says(rec, "CPU flame graph") {
+	if rec := read(t, dir); requestsOf(rec) != n || says(rec, recording.CPUProfile) {
 		t.Errorf("%d requests recorded of %d; not measured: %+v", requestsOf(rec), n, rec.NotMeasured)
 	}
 }

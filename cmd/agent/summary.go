@@ -46,6 +46,11 @@ func summary(out io.Writer, r *recording.Recording) {
 		fmt.Fprintf(out, "\nmemory: %s: %s\n", m.Verdict, m.Reason)
 	}
 	fmt.Fprintf(out, "\n%s\n", price(r.Overhead))
+	for _, n := range r.NotMeasured {
+		if n.What == recording.CPUProfile || strings.HasPrefix(n.What, recording.StacksBefore) {
+			fmt.Fprintf(out, "not measured: %s: %s\n", n.What, n.Why)
+		}
+	}
 	lost := uint64(0)
 	for _, l := range r.Losses {
 		if l.Count > 0 {

@@ -37,3 +37,9 @@ func mergeStackRates(a, b []StackRate) []StackRate {
 	slices.SortFunc(out, func(a, b StackRate) int { return cmp.Compare(b.Hz, a.Hz) })
 	return out
 }
+
+// What of stacks is not measured, as NotMeasured tells it; the second goes on with the seconds.
+const (
+	CPUProfile   = "CPU flame graph"
+	StacksBefore = "stacks in the first "
+)

@@ -140,7 +140,7 @@ func holdsTheRate(t *testing.T, s *Sampler, pid, hz int) {
 	begin, ran := ktime.Monotonic(), cpuSeconds([]int{pid})
 	time.Sleep(window)
 	end, ran := ktime.Monotonic(), cpuSeconds([]int{pid})-ran
-	time.Sleep(500 * time.Millisecond) // the ring buffer is read four times a second
+	time.Sleep(500 * time.Millisecond) // what is on its way is read
 	seconds, period := 0.0, time.Second/time.Duration(hz)
 	for n := len(s.Samples()); n > 0; n-- {
 		if x := <-s.Samples(); x.Kind == CPU && x.Time > begin && x.Time <= end {

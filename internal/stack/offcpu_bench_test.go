@@ -41,7 +41,7 @@ func BenchmarkOffCPU(b *testing.B) {
 	}
 	pid, in, out := startProgram(b, fmt.Sprintf(naps, 100))
 	k := seesSwitches(b, pid)
-	s := NewSampler(Options{Maps: k.Maps(), Switches: k.Switches()})
+	s := NewSampler(Options{Shared: Shared{Maps: k.Maps(), Switches: k.Switches()}})
 	if err := s.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}

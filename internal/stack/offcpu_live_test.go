@@ -69,7 +69,7 @@ func TestLiveOffCPU(t *testing.T) {
 	live(t)
 	pid, in, out := startProgram(t, sleeper)
 	k := seesSwitches(t, pid)
-	s := NewSampler(Options{Maps: k.Maps(), Switches: k.Switches()})
+	s := NewSampler(Options{Shared: Shared{Maps: k.Maps(), Switches: k.Switches()}})
 	if err := s.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}

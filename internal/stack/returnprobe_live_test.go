@@ -42,7 +42,7 @@ func TestReturnProbes(t *testing.T) {
 	pid, _, _ := startProgram(t, returner)
 	attachAtReturn(t, pid, "qsort")
 	k := seesSwitches(t, pid)
-	s := NewSampler(Options{Hz: 199, Maps: k.Maps(), Switches: k.Switches(), KeepPlumbing: true})
+	s := NewSampler(Options{Hz: 199, Shared: Shared{Maps: k.Maps(), Switches: k.Switches()}, KeepPlumbing: true})
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

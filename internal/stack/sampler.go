@@ -38,19 +38,23 @@ type Options struct {
 	KeepPlumbing bool // keep the interpreter's own frames between the code it runs, see Fold
 	Lines        bool // tell the lines of a function apart; else it is one node of a graph
 	Logger       *slog.Logger
-	// Maps are those that the programs share with others, by name: through them they tell, on the ring buffer that
-	// the events come from, which context ran where a stack was taken (EVENT_SAMPLE). nil: they tell nobody, and are
-	// told of no sleeps.
+	Shared
+}
+
+// Shared is what the programs share with others.
+type Shared struct {
+	// Maps are theirs, by name: through them the programs tell, on the ring buffer that the events come from, which
+	// context ran where a stack was taken (EVENT_SAMPLE). nil: they tell nobody, and are told of no sleeps.
 	Maps     map[string]*ebpf.Map
 	Switches error // why those others do not see threads leave the CPU and come back, nil while they do
 }
 
 // sleepsUntold is why nobody tells of sleeps, nil where somebody does.
-func (o *Options) sleepsUntold() error {
-	if o.Maps == nil {
+func (s *Shared) sleepsUntold() error {
+	if s.Maps == nil {
 		return errors.New("nobody tells when threads sleep")
 	}
-	return o.Switches
+	return s.Switches
 }
 
 // Sampler samples the CPU stacks of watched processes.
@@ -65,8 +69,11 @@ type Sampler struct {
 	current    atomic.Pointer[libpf.EbpfTrace] // being handled by the unwinder, see ReportTraceEvent
 
 	asking  sync.Mutex // held by Allocations
-	life    sync.Mutex // held by Start and Close from begin to end
+	life    sync.Mutex // held by Load, Start and Close from begin to end
 	started bool
+	ctx     context.Context //nolint:containedctx // of Load, ended by Close
+	log     *unwinderLog    // … since then
+	failed  error           // to load
 	closed  bool
 	stop    context.CancelFunc
 	unwind  *tracer.Tracer // nil unless running
@@ -111,9 +118,23 @@ func NewSampler(opts Options) *Sampler {
 // Period is what one CPU sample stands for now.
 func (s *Sampler) Period() time.Duration { return time.Duration(s.periods.now()) }
 
-// Start loads the unwinder and begins sampling the processes of SetPIDs; ctx ends it. It takes
-// seconds, most of them in the kernel's verifier, so run it beside the rest. An error means
-// that there are no stacks, and says what is missing; nothing stays behind.
+// Share says what the programs share with others, where Options could not yet. It comes before Start.
+func (s *Sampler) Share(with Shared) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.opts.Shared = with
+}
+
+// Load loads the unwinder: seconds in the kernel's verifier, which may pass before Start can be called, and beside the
+// rest. Start tells its error.
+func (s *Sampler) Load(ctx context.Context) {
+	s.life.Lock()
+	defer s.life.Unlock()
+	s.load(ctx)
+}
+
+// Start begins sampling the processes of SetPIDs; ctx ends it. It loads the unwinder first, unless Load has. An error
+// means that there are no stacks, and says what is missing; nothing stays behind.
 func (s *Sampler) Start(ctx context.Context) error {
 	s.life.Lock()
 	defer s.life.Unlock()
@@ -121,19 +142,17 @@ func (s *Sampler) Start(ctx context.Context) error {
 		return ErrStarted
 	}
 	s.started = true
-	if err := allowMemlock(s.opts.Logger); err != nil {
-		return err
+	s.load(ctx)
+	context.AfterFunc(ctx, s.stop)
+	err := s.failed
+	if err == nil {
+		err = s.begin(s.ctx)
 	}
-	log := &unwinderLog{to: s.opts.Logger}
-	unwindlog.SetLogger(*slog.New(log))
-	startGlobals()
-
-	ctx, s.stop = context.WithCancel(ctx)
-	if err := s.load(ctx); err != nil {
+	if err != nil {
 		s.stop()
 		s.done.Wait()
 		err = errors.Join(err, s.release())
-		if last := log.lastError(); last != "" {
+		if last := s.log.lastError(); last != "" {
 			err = fmt.Errorf("%w (%s)", err, last)
 		}
 		return fmt.Errorf("stacks are not available: %w", err)
@@ -141,10 +160,19 @@ func (s *Sampler) Start(ctx context.Context) error {
 	return nil
 }
 
-// load brings the unwinder up in the order it requires.
-func (s *Sampler) load(ctx context.Context) error {
-	var err error
-	s.unwind, err = newUnwinder(ctx, &tracer.Config{
+// load loads the unwinder once.
+func (s *Sampler) load(ctx context.Context) {
+	if s.ctx != nil || s.closed {
+		return
+	}
+	s.ctx, s.stop = context.WithCancel(ctx)
+	s.log = &unwinderLog{to: s.opts.Logger}
+	if s.failed = allowMemlock(s.opts.Logger); s.failed != nil {
+		return
+	}
+	unwindlog.SetLogger(*slog.New(s.log))
+	startGlobals()
+	s.unwind, s.failed = newUnwinder(s.ctx, &tracer.Config{
 		TraceReporter:          s,
 		ExecutableReporter:     objectReporter{s.symbols},
 		InterpretersConfig:     interpreterconfig.AllInterpreters(),
@@ -154,9 +182,10 @@ func (s *Sampler) load(ctx context.Context) error {
 		ProbabilisticInterval:  time.Minute,
 		ProbabilisticThreshold: tracer.ProbabilisticThresholdMax,
 	})
-	if err != nil {
-		return err
-	}
+}
+
+// begin brings the loaded unwinder up in the order it requires.
+func (s *Sampler) begin(ctx context.Context) error {
 	s.unwind.StartPIDEventProcessor(ctx)
 	if err := s.unwind.AttachSchedMonitor(); err != nil {
 		// Needs a mounted tracefs. Without it the unwinder looks for dead processes every
@@ -167,7 +196,10 @@ func (s *Sampler) load(ctx context.Context) error {
 	if err := s.unwind.StartMapMonitors(ctx, traces); err != nil {
 		return err
 	}
-	entry := &entry{memoryOnly: s.opts.MemoryOnly, clock: clock{periodNS: uint64(s.periods.now()), shared: s.opts.Maps}, offcpu: offcpu{shared: s.opts.Maps, untold: s.opts.sleepsUntold()}, faults: faults{shared: s.opts.Maps}, allocs: allocs{shared: s.opts.Maps}}
+	s.mu.Lock()
+	shared := s.opts.Shared
+	s.mu.Unlock()
+	entry := &entry{memoryOnly: s.opts.MemoryOnly, clock: clock{periodNS: uint64(s.periods.now()), shared: shared.Maps}, offcpu: offcpu{shared: shared.Maps, untold: shared.sleepsUntold()}, faults: faults{shared: shared.Maps}, allocs: allocs{shared: shared.Maps}}
 	if err := s.unwind.Enable(ctx, entry); err != nil {
 		return errors.Join(err, entry.close())
 	}

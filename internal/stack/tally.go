@@ -18,6 +18,13 @@ func NewTally(kind Kind, period time.Duration, start time.Time) *Tally {
 	return &Tally{total: NewProfile(kind, period, start), since: NewProfile(kind, period, start)}
 }
 
+// Begin says that samples are taken only from now on.
+func (t *Tally) Begin(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.total.Start, t.since.Start = now, now
+}
+
 // Add counts a sample in both.
 func (t *Tally) Add(endpoint string, s Sample) {
 	t.mu.Lock()

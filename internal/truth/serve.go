@@ -171,7 +171,7 @@ func awaitStacks(w *watch.Watcher, cpu bool) error {
 	var why string
 	what := "allocations by endpoint"
 	if cpu {
-		what = "CPU flame graph"
+		what = recording.CPUProfile
 	}
 	for range 300 {
 		if why = w.Recording().WhyNot(what); why == "" {

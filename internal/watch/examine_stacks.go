@@ -10,7 +10,7 @@ import (
 
 // stackFindings loads the stack sampler as a watcher does, which takes some seconds in the kernel's verifier.
 func stackFindings(k *kernel.Kernel, log *slog.Logger) []Finding {
-	s := stack.NewSampler(stack.Options{Logger: log, Maps: k.Maps(), Switches: k.Switches()})
+	s := stack.NewSampler(stack.Options{Logger: log, Shared: stack.Shared{Maps: k.Maps(), Switches: k.Switches()}})
 	defer func() {
 		if err := s.Close(); err != nil {
 			log.Debug("close the stack sampler", "error", err)

@@ -126,6 +126,7 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 	w.addMemory(r, begin)
 	r.NotMeasured = append(r.NotMeasured, w.away.notMeasured(begin.mono, end.mono)...)
 	r.NotMeasured = append(r.NotMeasured, unwatched(r.Overhead)...)
+	r.NotMeasured = append(r.NotMeasured, w.withoutStacks(begin.mono, end.mono)...)
 	if len(r.Pools) > 0 {
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "limit of a pool as configured", Why: "it lies in the client library's own objects, which cannot be read safely from outside, and command line and environment have no common name for it: the limit is the one seen in practice, its basis says how"})
 	}
@@ -148,7 +149,7 @@ func (w *Watcher) record(c *collect.Collector, begin moment, first readings) *re
 		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: s.OffCPUWhy().Error() + ": only the sleeps of main threads are sampled, to name what blocks an event loop; the seconds are in the stages run_queue, gil_wait and blocked"})
 	}
 	if timesWhy != "" {
-		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: "CPU flame graph", Why: timesWhy}, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: timesWhy})
+		r.NotMeasured = append(r.NotMeasured, recording.NotMeasured{What: recording.CPUProfile, Why: timesWhy}, recording.NotMeasured{What: diagnose.OffCPUProfile, Why: timesWhy})
 	}
 	return r
 }

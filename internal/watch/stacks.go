@@ -9,19 +9,38 @@ import (
 
 	"github.com/ragscope/ragscope/internal/export/flame"
 	"github.com/ragscope/ragscope/internal/export/pprofile"
+	"github.com/ragscope/ragscope/internal/recording"
 	"github.com/ragscope/ragscope/internal/stack"
 	"github.com/ragscope/ragscope/internal/web"
 )
 
 func durationOf(ns int64) time.Duration { return time.Duration(ns) }
 
-// startStacks prepares the sampler; loading it takes seconds and goes on beside the rest.
-func (w *Watcher) startStacks() {
+// loadSampler begins to load the unwinder: seconds, that go by beside the rest of the start and, as a rule, beyond it.
+func (w *Watcher) loadSampler(ctx context.Context) {
 	if w.opts.CPUHz == 0 && !w.opts.Memory {
-		w.stackWhy = "switched off"
 		return
 	}
 	sampler := w.newSampler()
+	go sampler.Load(ctx)
+}
+
+// dropSampler leaves a sampler that may still be loading to itself.
+func (w *Watcher) dropSampler() {
+	if s := w.sampler.Swap(nil); s != nil {
+		go func() { _ = s.Close() }() // nobody is left to be told
+	}
+}
+
+// startStacks prepares what samples go to.
+func (w *Watcher) startStacks() {
+	sampler := w.sampler.Load()
+	if sampler == nil {
+		w.stackWhy = "switched off"
+		return
+	}
+	sampler.Share(w.shared())
+	sampler.SetPIDs(w.pids())
 	w.stackWhy = "the stack sampler is still loading"
 	w.tallies = map[stack.Kind]*stack.Tally{
 		stack.Alloc:  stack.NewTally(stack.Alloc, 0, w.begin.wall),
@@ -51,10 +70,14 @@ func (w *Watcher) timesWhy() string {
 const ofMemoryOnly = "stacks are taken of memory alone"
 
 func (w *Watcher) newSampler() *stack.Sampler {
-	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, MemoryOnly: w.memoryOnly(), KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log, Maps: w.kernel.Maps(), Switches: w.kernel.Switches()})
-	s.SetPIDs(w.pids())
+	s := stack.NewSampler(stack.Options{Hz: w.opts.CPUHz, MemoryOnly: w.memoryOnly(), KeepPlumbing: w.opts.Raw, Lines: w.opts.Lines, Logger: w.log})
 	w.sampler.Store(s)
 	return s
+}
+
+// shared is what the hooks share with the sampler.
+func (w *Watcher) shared() stack.Shared {
+	return stack.Shared{Maps: w.kernel.Maps(), Switches: w.kernel.Switches()}
 }
 
 // PauseStacks takes no stacks until it is told otherwise or the target's processes change. It is for measuring what they cost.
@@ -103,7 +126,9 @@ func (w *Watcher) loadStacks(ctx context.Context) error {
 		return errNotLoaded
 	case <-time.After(secondTry):
 	}
-	w.newSampler()
+	sampler := w.newSampler()
+	sampler.Share(w.shared())
+	sampler.SetPIDs(w.pids())
 	return w.startSampler(ctx)
 }
 
@@ -138,19 +163,11 @@ const secondTry = 3 * time.Second
 func (w *Watcher) runStacks(ctx context.Context, tried func()) {
 	err := w.loadStacks(ctx)
 	tried()
-	w.mu.Lock()
-	w.stackWhy = ""
-	if err != nil {
-		w.stackWhy = err.Error()
-		if !errors.Is(err, errNotLoaded) {
-			w.log.Warn("no stacks", "error", err)
-		}
-	}
-	w.mu.Unlock()
+	w.stacksBegan(err)
 	if err != nil {
 		return
 	}
-	w.log.Info("stacks are sampled", "hz", w.opts.CPUHz)
+	w.log.Info("stacks are sampled", "hz", w.opts.CPUHz, "since the start", time.Since(w.begin.wall).Seconds())
 	for {
 		select {
 		case <-ctx.Done():
@@ -169,6 +186,38 @@ func (w *Watcher) runStacks(ctx context.Context, tried func()) {
 			w.mu.Unlock()
 		}
 	}
+}
+
+// stacksBegan says that stacks are taken from now on, or why not.
+func (w *Watcher) stacksBegan(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.stackWhy = err.Error()
+		if !errors.Is(err, errNotLoaded) {
+			w.log.Warn("no stacks", "error", err)
+		}
+		return
+	}
+	w.stackWhy = ""
+	w.stacksFrom = now()
+	for kind, t := range w.tallies {
+		if kind != stack.Malloc { // is watched when it is asked for
+			t.Begin(w.stacksFrom.wall)
+		}
+	}
+}
+
+// withoutStacks says what of a stretch passed before stacks were taken. Called under mu.
+func (w *Watcher) withoutStacks(begin, end int64) []recording.NotMeasured {
+	from := w.stacksFrom.mono
+	if w.sampler.Load() == nil || w.stackWhy != "" || from <= begin {
+		return nil
+	}
+	return []recording.NotMeasured{{
+		What: fmt.Sprintf(recording.StacksBefore+"%.1f s of %.1f s", float64(min(from, end)-begin)/1e9, float64(end-begin)/1e9),
+		Why:  "the stack sampler was still loading: profiles cover the time from then on",
+	}}
 }
 
 // Stacks are how many were taken and the seconds of the target's CPU that this took, as last read.

@@ -90,6 +90,7 @@ type Watcher struct {
 	cgroup     *recording.MemoryLimit // nil: none is known
 	cgroupWhy  error                  // why not
 	stackWhy   string                 // why there are no stacks; guarded by mu
+	stacksFrom moment                 // since when there are; guarded by mu
 	notes      []recording.NotMeasured
 	precision  governor
 	stackRate  rate      // the ticker's
@@ -133,12 +134,15 @@ func Start(ctx context.Context, opts Options) (*Watcher, error) {
 	if opts.Events != nil {
 		w.events = event.NewWriter(opts.Events)
 	}
+	w.loadSampler(ctx)
 	if w.kernel, err = kernel.Load(opts.Log); err != nil {
+		w.dropSampler()
 		return nil, err
 	}
 	w.kernel.SetPrecision(opts.Precision)
 	w.precision = governor{budget: opts.Budget, most: opts.Precision}
 	if err := w.kernel.ServePort(found.Port); err != nil {
+		w.dropSampler()
 		w.kernel.Close()
 		return nil, err
 	}
