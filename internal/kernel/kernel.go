@@ -11,7 +11,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ragscope/ragscope/bpf"
 	"github.com/ragscope/ragscope/internal/recording"
@@ -30,7 +29,7 @@ type Kernel struct {
 	programs map[string]*ebpf.Program
 	failed   map[string]error // programs that could not be loaded
 	multi    bool             // how probes are attached, see HaveMulti
-	reader   *ringbuf.Reader
+	reader   *ring
 	trap     traps
 
 	mu        sync.Mutex
@@ -81,7 +80,7 @@ func loadFor(log *slog.Logger, multi bool) (*Kernel, error) {
 		}
 	}
 	var err error
-	if k.reader, err = ringbuf.NewReader(k.maps["events"]); err != nil {
+	if k.reader, err = openRing(k.maps["events"]); err != nil {
 		k.Close()
 		return nil, fmt.Errorf("open ring buffer: %w", err)
 	}
@@ -200,7 +199,9 @@ func (k *Kernel) Close() {
 	}
 	closeHooks(k.host)
 	if k.reader != nil {
-		k.reader.Close()
+		if err := k.reader.close(); err != nil {
+			k.log.Debug("unmap the ring buffer", "error", err)
+		}
 	}
 	for _, p := range k.programs {
 		p.Close()

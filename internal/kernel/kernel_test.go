@@ -147,21 +147,19 @@ type seen struct {
 func follow(t *testing.T, k *Kernel) *seen {
 	s := &seen{}
 	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		done <- k.Read(ctx, func(e *event.Event) {
+	var done sync.WaitGroup
+	done.Go(func() {
+		k.Read(ctx, func(e *event.Event) {
 			c := *e
 			c.Head, c.Tail = slices.Clone(e.Head), slices.Clone(e.Tail)
 			s.mu.Lock()
 			s.events = append(s.events, c)
 			s.mu.Unlock()
 		}, func(bool) {})
-	}()
+	})
 	t.Cleanup(func() {
 		stop()
-		if err := <-done; err != nil {
-			t.Errorf("reading events: %v", err)
-		}
+		done.Wait()
 	})
 	return s
 }

@@ -2,12 +2,7 @@ package kernel
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"time"
-
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ragscope/ragscope/internal/kernel/event"
 )
@@ -28,15 +23,12 @@ const batch = 4096
 
 // Read hands every event to fn until ctx ends, in the order of the ring buffer, and calls
 // idle whenever the buffer was read to its end, and after every batch where it was not. The event and its bytes are valid only during the call.
-func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func(drained bool)) error {
+func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func(drained bool)) {
 	every := time.NewTimer(0)
 	defer every.Stop()
 	quiet := 0
 	for {
-		n, err := k.drain(fn)
-		if err != nil {
-			return err
-		}
+		n := k.drain(fn)
 		idle(n < batch)
 		if n == batch && ctx.Err() == nil {
 			continue
@@ -51,7 +43,8 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func(dr
 		}
 		select {
 		case <-ctx.Done():
-			return k.last(fn, idle)
+			k.last(fn, idle)
+			return
 		case <-every.C:
 		}
 	}
@@ -62,31 +55,26 @@ func (k *Kernel) Read(ctx context.Context, fn func(e *event.Event), idle func(dr
 const lastBatches = 64
 
 // last reads what came until the end.
-func (k *Kernel) last(fn func(e *event.Event), idle func(drained bool)) error {
+func (k *Kernel) last(fn func(e *event.Event), idle func(drained bool)) {
 	for range lastBatches {
-		n, err := k.drain(fn)
+		n := k.drain(fn)
 		idle(n < batch)
-		if err != nil || n < batch {
-			return err
+		if n < batch {
+			return
 		}
 	}
-	return nil
 }
 
 // drain reads what is there, a batch at most, and returns how much it was.
-func (k *Kernel) drain(fn func(e *event.Event)) (n int, err error) {
-	var rec ringbuf.Record
+func (k *Kernel) drain(fn func(e *event.Event)) (n int) {
 	var e event.Event
-	k.reader.SetDeadline(time.Now())
 	for n < batch {
-		switch err := k.reader.ReadInto(&rec); {
-		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, ringbuf.ErrClosed):
-			return n, nil
-		case err != nil:
-			return n, fmt.Errorf("read ring buffer: %w", err)
+		record := k.reader.next()
+		if record == nil {
+			return n
 		}
 		n++
-		if err := event.Decode(rec.RawSample, &e); err != nil {
+		if err := event.Decode(record, &e); err != nil {
 			k.mu.Lock()
 			k.undecoded++
 			k.mu.Unlock()
@@ -94,5 +82,5 @@ func (k *Kernel) drain(fn func(e *event.Event)) (n int, err error) {
 		}
 		fn(&e)
 	}
-	return n, nil
+	return n
 }

@@ -113,9 +113,7 @@ func seesSwitches(t testing.TB, pid int) *kernel.Kernel {
 	if err := k.Watch(pid, py); err != nil {
 		t.Fatal(err)
 	}
-	go func() {
-		_ = k.Read(t.Context(), func(*event.Event) {}, func(bool) {}) // what nobody reads would be lost, and cost less
-	}()
+	go k.Read(t.Context(), func(*event.Event) {}, func(bool) {}) // what nobody reads would be lost, and cost less
 	return k
 }
 

@@ -250,7 +250,7 @@ func (w *Watcher) eventLoop(pid uint32) bool { return w.pythons[pid] != nil }
 // Run lets the events flow until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return w.kernel.Read(ctx, w.push, w.release) })
+	g.Go(func() error { w.kernel.Read(ctx, w.push, w.release); return nil })
 	g.Go(func() error { w.tick(ctx); return nil })
 	if w.opts.Census {
 		w.census = newCensuses()
