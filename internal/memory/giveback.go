@@ -14,7 +14,7 @@ import (
 // Those are clean copies of what the kernel caches anyway; where one is needed again, it costs a page fault.
 func GiveBack() error {
 	debug.FreeOSMemory()
-	return dropProgram()
+	return GiveBackProgram()
 }
 
 // ownMappings are this process's, and the name of its program's file among them.
@@ -31,8 +31,9 @@ func ownMappings() (mappings []mapping, program string, err error) {
 	return mappings, program, err
 }
 
-// dropProgram unmaps the pages of the program's code and constants.
-func dropProgram() error {
+// GiveBackProgram returns the pages of the program's code and constants alone. Most come back as a page or a recording is
+// written, or the target's processes change, and are then not used for long.
+func GiveBackProgram() error {
 	mappings, program, err := ownMappings()
 	if err != nil {
 		return err

@@ -44,6 +44,9 @@ func giveBack(ctx context.Context, log *slog.Logger) {
 			if heap() > usualHeap {
 				debug.FreeOSMemory()
 			}
+			if err := memory.GiveBackProgram(); err != nil {
+				log.Debug("the program's own pages are not given back", "error", err)
+			}
 		}
 	}
 }
