@@ -108,6 +108,9 @@ func TestCrowdIsSaid(t *testing.T) {
 		if g.Verdict != want[0] {
 			t.Errorf("%s: %s: %s", name, g.Verdict, g.Reason)
 		}
+		if said := strings.Contains(g.Reason, "left out: "); g.Trend == nil || said != (g.Trend.Crowded > 0) {
+			t.Errorf("%s: said to be left out: %v, of the trend: %+v", name, said, g.Trend)
+		}
 		for _, w := range want[1:] {
 			if !strings.Contains(g.Reason, w) {
 				t.Errorf("%s: %q is not said: %s", name, w, g.Reason)
@@ -119,7 +122,7 @@ func TestCrowdIsSaid(t *testing.T) {
 	for i := range ticks {
 		ticks[i].Active = int64(i / 20)
 	}
-	if g := Judge(ticks, requests); g.Verdict != LeakSuspected || strings.Contains(g.Reason, "crowd") {
+	if g := Judge(ticks, requests); g.Verdict != LeakSuspected || strings.Contains(g.Reason, "crowd") || g.Trend.Crowded != 0 {
 		t.Errorf("the crowd explains nothing: %s: %s", g.Verdict, g.Reason)
 	}
 }

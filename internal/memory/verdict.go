@@ -31,7 +31,12 @@ func Judge(ticks []recording.MemoryTick, timeline []recording.Tick) recording.Me
 		return all.thin().withCrowd(crowd)
 	}
 	g := calm.thin().settled()
-	g.Reason += crowd.beside(&g)
+	if left := crowd.beside(&g); left != "" {
+		g.Reason += left
+		if g.Trend != nil {
+			g.Trend.Crowded = crowd.seconds
+		}
+	}
 	return g
 }
 

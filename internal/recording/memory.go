@@ -87,7 +87,8 @@ type Trend struct {
 	To        float64 `json:"to"`
 	BytesFrom float64 `json:"bytes_from"` // on the line
 	BytesTo   float64 `json:"bytes_to"`
-	WarmUp    string  `json:"warm_up,omitempty"` // what was left out before From, and why
+	WarmUp    string  `json:"warm_up,omitempty"`         // what was left out before From, and why
+	Crowded   float64 `json:"crowded_seconds,omitempty"` // left out in between, as more requests were under way than before; what is left is put together, to end at To
 }
 
 // MemoryParts is what resident memory consists of: File, Anonymous and Shared add up to RSS, and

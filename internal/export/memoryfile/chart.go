@@ -116,6 +116,9 @@ func (p *picture) growth(m *recording.Memory, seconds float64) {
 	c := chart{title: "RSS and swap, enlarged", height: 170, seconds: seconds, enlarged: true, series: []series{{"", "rss", points}}}
 	if t, e := m.Trend, m.GrowthBytesPerSecond; t != nil && e != nil {
 		c.title += ", with the growth and its 95 % interval"
+		if t.Crowded > 0 { // the line is of less time than it spans in the picture
+			c.title = fmt.Sprintf("RSS and swap, enlarged; growth (95 %%) without %.0f s of a growing crowd", t.Crowded)
+		}
 		c.under = func(p *picture, x, _ func(float64) float64, top float64) {
 			if t.WarmUp != "" {
 				p.f(`<rect class="warm" x="%.1f" y="%.1f" width="%.1f" height="170"><title>warm-up: %s</title></rect><text class="tick" x="%.1f" y="%.1f">warm-up</text>`+"\n",

@@ -86,6 +86,18 @@ func TestPicture(t *testing.T) {
 	golden(t, "testdata/memory_profile.svg", []byte(draw(t, fixture(), nil)))
 }
 
+// The line is of less time than it spans where a crowd's was left out.
+func TestPictureOfCrowd(t *testing.T) {
+	r := fixture()
+	if svg := draw(t, r, nil); strings.Contains(svg, "growing crowd") {
+		t.Error("a crowd that was not there is told")
+	}
+	r.Memory.Trend.Crowded = 72
+	if svg := draw(t, r, nil); !strings.Contains(svg, "of a growing crowd") {
+		t.Error("what was left out is not told")
+	}
+}
+
 // What is missing says so and why; foreign text does no harm; nothing comes from elsewhere.
 func TestPictureOfLittle(t *testing.T) {
 	evil := `</text><script>alert(1)</script>` + "\x00"
