@@ -143,6 +143,7 @@ func (w *wait) bottleneck(f facts) recording.Bottleneck {
 	harm := w.harms(f.rec)
 	b.Priority = priority(w.share, len(harm) > 0)
 	b.Evidence = append(b.Evidence, w.headline())
+	b.Evidence = append(b.Evidence, w.unfollowed(f.rec)...)
 	var more []string
 	b.Where, more, b.Recommendation = explain(w, f)
 	b.Kind = w.kind // as what is known of it tells
@@ -178,6 +179,26 @@ func (w *wait) headline() string {
 	worst := w.endpoints()[0]
 	return fmt.Sprintf("Users waited %s for it, %s of all their waiting; %s of that on %s.",
 		recording.Seconds(w.seconds), recording.Share(w.share), recording.Share(w.by[worst]/w.seconds), worst)
+}
+
+// mostly is the share of seconds from which what was followed stands for all.
+const mostly = .95
+
+// unfollowed says that users waited longer than was followed, where much was not: a request is followed as a whole or
+// not at all, so long ones are followed less often.
+func (w *wait) unfollowed(rec *recording.Recording) []string {
+	var followed, all float64
+	for i := range rec.Endpoints {
+		if e := &rec.Endpoints[i]; w.by[e.Endpoint] > 0 {
+			_, seconds := e.Basis()
+			followed, all = followed+seconds, all+e.Latency.Sum
+		}
+	}
+	if followed >= mostly*all {
+		return nil
+	}
+	return []string{fmt.Sprintf("That is in the requests that were followed through every execution context: %s of the %s that all requests of these endpoints took. In the others they waited as well.",
+		recording.Seconds(followed), recording.Seconds(all))}
 }
 
 // harmed is the share of a cause's seconds from which an endpoint's missed target or errors

@@ -77,6 +77,17 @@ func TestRankFollowsSeconds(t *testing.T) {
 	}
 }
 
+// Seconds are those of the requests that were followed; that the others waited, too, is said.
+func TestUnfollowedIsSaid(t *testing.T) {
+	e := endpoint("GET /a", times(10, 2), stage("upstream", "qdrant", times(2, 1)), stage("on_cpu", "", times(2, .5)))
+	const said = "followed"
+	if got := Rank(&recording.Recording{Endpoints: []recording.Endpoint{e}}); slices.ContainsFunc(got[0].Evidence, func(s string) bool { return strings.Contains(s, said) }) {
+		t.Errorf("all requests were followed: %v", got[0].Evidence)
+	}
+	e.Followed = &recording.Followed{Requests: 2, Seconds: 3}
+	says(t, Rank(&recording.Recording{Endpoints: []recording.Endpoint{e}}), KindDependency, "3.00 s of the 20.0 s that all requests")
+}
+
 func TestNothingToRank(t *testing.T) {
 	if got := append(Rank(nil), Rank(&recording.Recording{})...); len(got) != 0 {
 		t.Errorf("found %v in nothing", got)

@@ -105,6 +105,9 @@ func bars(endpoints []*recording.Endpoint, scale float64) string {
 			total += g.seconds
 		}
 		full, right := total, recording.Number(e.Requests)+" requests"
+		if e.Followed != nil {
+			right = recording.Number(e.Followed.Requests) + " followed of " + right
+		}
 		if scale > 0 {
 			full, right = scale, "mean "+recording.Seconds(total)
 		}
