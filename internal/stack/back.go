@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"strings"
@@ -20,27 +19,17 @@ const backTracepoint = "sched_exit_tp"
 
 // whereBack looks for either in the kernel's symbols. An error says what is missing.
 func whereBack() (back, error) {
-	file, err := os.Open("/proc/kallsyms")
-	if err != nil {
-		return back{}, err
-	}
-	defer file.Close()
 	var probe string
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text()) // address, kind, name, and the module of one that is not the kernel's own
-		if len(fields) != 3 {
-			continue
-		}
+	tracepoint := false
+	err := kernelSymbols(func(_, name string) bool {
 		// A compiler that changed a function's parameters appends how, as in finish_task_switch.isra.0.
-		switch name := fields[2]; {
-		case name == "__traceiter_"+backTracepoint:
-			return back{}, nil
-		case name == "finish_task_switch", strings.HasPrefix(name, "finish_task_switch.") && !strings.Contains(name, ".cold"):
+		if name == "finish_task_switch" || strings.HasPrefix(name, "finish_task_switch.") && !strings.Contains(name, ".cold") {
 			probe = name
 		}
-	}
-	if err := lines.Err(); err != nil {
+		tracepoint = name == "__traceiter_"+backTracepoint
+		return !tracepoint
+	})
+	if err != nil || tracepoint {
 		return back{}, err
 	}
 	if _, err := os.Stat("/sys/bus/event_source/devices/kprobe"); probe == "" || err != nil {

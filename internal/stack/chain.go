@@ -59,7 +59,7 @@ func (c *chain) loadForSleeps(unwinder *tracer.ProbeContext, origin uint16, reco
 	adapt := asRawTracepoint
 	if at.probe != "" {
 		adapt = func(p *ebpf.ProgramSpec, _ bool) error {
-			p.Type, p.AttachType = ebpf.Kprobe, ebpf.AttachNone
+			at.prepare(p)
 			refer(p, ourPrograms, ourRecords)
 			return nil
 		}

@@ -1,7 +1,6 @@
 package stack
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"os"
@@ -186,26 +185,4 @@ func pageTables() (levels uint32, offsetAt uint64) {
 	default:
 		return 4, offsetAt
 	}
-}
-
-// kernelSymbol is the address of a symbol of the running kernel, 0 if it has none of that name.
-func kernelSymbol(name string) (uint64, error) {
-	file, err := os.Open("/proc/kallsyms")
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 3 || fields[2] != name {
-			continue
-		}
-		at, err := strconv.ParseUint(fields[0], 16, 64)
-		if err == nil && at == 0 {
-			err = errors.New("the kernel hides its addresses")
-		}
-		return at, err
-	}
-	return 0, lines.Err()
 }

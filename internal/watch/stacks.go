@@ -39,8 +39,7 @@ func (w *Watcher) startStacks() {
 		w.stackWhy = "switched off"
 		return
 	}
-	sampler.Share(w.shared())
-	sampler.SetPIDs(w.pids())
+	w.introduce(sampler)
 	w.stackWhy = "the stack sampler is still loading"
 	w.tallies = map[stack.Kind]*stack.Tally{
 		stack.Alloc:  stack.NewTally(stack.Alloc, 0, w.begin.wall),
@@ -75,9 +74,10 @@ func (w *Watcher) newSampler() *stack.Sampler {
 	return s
 }
 
-// shared is what the hooks share with the sampler.
-func (w *Watcher) shared() stack.Shared {
-	return stack.Shared{Maps: w.kernel.Maps(), Switches: w.kernel.Switches()}
+// introduce tells a sampler what the hooks share with it, and of which processes.
+func (w *Watcher) introduce(s *stack.Sampler) {
+	s.Share(stack.Shared{Maps: w.kernel.Maps(), Switches: w.kernel.Switches()})
+	s.SetPIDs(w.pids())
 }
 
 // PauseStacks takes no stacks until it is told otherwise or the target's processes change. It is for measuring what they cost.
@@ -127,8 +127,7 @@ func (w *Watcher) loadStacks(ctx context.Context) error {
 	case <-time.After(secondTry):
 	}
 	sampler := w.newSampler()
-	sampler.Share(w.shared())
-	sampler.SetPIDs(w.pids())
+	w.introduce(sampler)
 	return w.startSampler(ctx)
 }
 
