@@ -93,6 +93,18 @@ func (r *reader) fail(n *node, format string, args ...any) {
 	r.errs = append(r.errs, &Error{r.file, n.line, n.col, fmt.Sprintf(format, args...)})
 }
 
+// fields are those of a mapping whose names are free, none where there is no node. must says what anything else had to be.
+func (r *reader) fields(n *node, must string) []field {
+	if n == nil {
+		return nil
+	}
+	if n.kind != mappingKind {
+		r.fail(n, "%s, not %s", must, n.kind)
+		return nil
+	}
+	return n.fields
+}
+
 // mapping returns the fields of n by name; what is not in known is an error.
 func (r *reader) mapping(n *node, what string, known []string) map[string]*node {
 	if n.kind != mappingKind {

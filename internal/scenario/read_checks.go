@@ -70,11 +70,7 @@ func (r *reader) paths(n *node) (out [][]string) {
 }
 
 func (r *reader) fieldChecks(n *node) (out []FieldCheck) {
-	if n.kind != mappingKind {
-		r.fail(n, "json must be a mapping of paths to the values they must have, such as {status: ok}, not %s", n.kind)
-		return nil
-	}
-	for _, f := range n.fields {
+	for _, f := range r.fields(n, "json must be a mapping of paths to the values they must have, such as {status: ok}") {
 		want := r.jsonTemplate(f.value)
 		text, constant := want.Constant()
 		if !constant {
@@ -99,14 +95,7 @@ func (r *reader) regexp(n *node, what string) *regexp.Regexp {
 
 // saves reads save:, variables and where in the answer their values are.
 func (r *reader) saves(t *Task, n *node) {
-	if n == nil {
-		return
-	}
-	if n.kind != mappingKind {
-		r.fail(n, "save must be a mapping of variables to their places, such as {token: {json: access_token}}, not %s", n.kind)
-		return
-	}
-	for _, f := range n.fields {
+	for _, f := range r.fields(n, "save must be a mapping of variables to their places, such as {token: {json: access_token}}") {
 		how := r.mapping(f.value, "save "+f.name, saveFields)
 		s := Save{Name: f.name, variable: r.variable(f.at, f.name), JSON: r.text(how["json"], "json"), Regexp: r.regexp(how["regexp"], "regexp")}
 		if h := how["header"]; h != nil {

@@ -9,15 +9,8 @@ import (
 
 // headerFields reads headers: without compiling them.
 func (r *reader) headerFields(n *node) []field {
-	if n == nil {
-		return nil
-	}
-	if n.kind != mappingKind {
-		r.fail(n, "headers must be a mapping of names to values, not %s", n.kind)
-		return nil
-	}
 	var out []field
-	for _, f := range n.fields {
+	for _, f := range r.fields(n, "headers must be a mapping of names to values") {
 		text, ok := r.plain(f.value, "header "+f.name)
 		if strings.ContainsAny(f.name+text, "\r\n") || f.name == "" {
 			r.fail(f.at, "header %q: names and values stand on one line", f.name)

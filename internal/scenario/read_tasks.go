@@ -163,11 +163,7 @@ func (r *reader) query(t *Task, n *node, path string) {
 // pairs compiles a mapping into name=value&…, the form of queries and of forms.
 func (r *reader) pairs(n *node, what string) *Template {
 	t := &Template{}
-	if n.kind != mappingKind {
-		r.fail(n, "%s must be a mapping of names to values, not %s", what, n.kind)
-		return t
-	}
-	for _, f := range n.fields {
+	for _, f := range r.fields(n, what+" must be a mapping of names to values") {
 		values := f.value.items
 		if f.value.kind != sequenceKind {
 			values = []*node{f.value}

@@ -70,15 +70,8 @@ func isName(s string) bool {
 
 // assigns reads set:, variables and their values.
 func (r *reader) assigns(n *node) []Assign {
-	if n == nil {
-		return nil
-	}
-	if n.kind != mappingKind {
-		r.fail(n, "set must be a mapping of variables to values, such as {session: \"{{ uuid }}\"}, not %s", n.kind)
-		return nil
-	}
 	var out []Assign
-	for _, f := range n.fields {
+	for _, f := range r.fields(n, `set must be a mapping of variables to values, such as {session: "{{ uuid }}"}`) {
 		text, ok := r.plain(f.value, "set "+f.name)
 		if !ok {
 			continue
