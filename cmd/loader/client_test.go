@@ -20,6 +20,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ragscope/ragscope/internal/load/loadtest"
 )
 
 // served is a line of nginx's log.
@@ -155,7 +157,7 @@ func TestClientSettings(t *testing.T) {
 		},
 		"insecure":        {host: secure, client: "insecure: true", tasks: text, want: all(func(s served) bool { return s.scheme == "https" && s.protocol == "HTTP/1.1" })},
 		"http2 with TLS":  {host: secure, client: "insecure: true, http2: true", tasks: text, want: all(func(s served) bool { return s.scheme == "https" && s.protocol == "HTTP/2.0" })},
-		"connect_timeout": {host: full(t), client: "connect_timeout: 100ms", tasks: text, code: 1, failure: "ConnectTimeoutError('Connection timed out. (no connection after 100ms)')", want: func(l []served) bool { return len(l) == 0 }},
+		"connect_timeout": {host: loadtest.FullListener(t), client: "connect_timeout: 100ms", tasks: text, code: 1, failure: "ConnectTimeoutError('Connection timed out. (no connection after 100ms)')", want: func(l []served) bool { return len(l) == 0 }},
 		"first_byte_timeout": {
 			host: plain, client: "first_byte_timeout: 800ms", tasks: "[{name: text, request: {path: /slow/head}}]", code: 1,
 			failure: "ReadTimeout('Read timed out. (no byte of an answer after 800ms)')", want: func(l []served) bool { return len(l) >= 2 && l[0].status == "499" },

@@ -16,8 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ragscope/ragscope/internal/load/loadtest"
 	"github.com/ragscope/ragscope/internal/locust/locusttest"
 )
 
@@ -53,33 +52,6 @@ func ill(t *testing.T, do func(*net.TCPConn)) string {
 	return "http://" + l.Addr().String()
 }
 
-// full is the address of a listener that has no room for another connection.
-func full(t *testing.T) string {
-	t.Helper()
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
-	filler, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { filler.Close() })
-	return "http://" + address
-}
-
 func mishaps(t *testing.T) map[string]mishap {
 	say := func(text string) string { return ill(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, text) }) }
 	reset := func(c *net.TCPConn) { _ = c.SetLinger(0) }
@@ -102,7 +74,7 @@ func mishaps(t *testing.T) map[string]mishap {
 		"closed":           {url: ill(t, func(*net.TCPConn) {}), same: true},
 		"no_answer":        {url: ill(t, func(*net.TCPConn) { time.Sleep(5 * time.Second) }), words: []string{"ReadTimeout(", "Read timed out. ("}},
 		"stalled":          {url: ill(t, func(c *net.TCPConn) { _, _ = io.WriteString(c, part); time.Sleep(5 * time.Second) }), words: []string{"ReadTimeout", "Read timed out."}},
-		"no_connection":    {url: full(t), words: []string{"ConnectTimeoutError(", "timed out. ("}},
+		"no_connection":    {url: loadtest.FullListener(t), words: []string{"ConnectTimeoutError(", "timed out. ("}},
 		"no_name":          {url: "http://nosuch.invalid", same: true},
 		"cut":              {url: say(part), words: []string{"ChunkedEncodingError(", "Connection broken: IncompleteRead"}},
 		"cut_chunk":        {url: say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"), words: []string{"ChunkedEncodingError(", "Connection broken: IncompleteRead"}},

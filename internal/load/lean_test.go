@@ -20,8 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ragscope/ragscope/internal/load/loadtest"
 	"github.com/ragscope/ragscope/internal/scenario"
 )
 
@@ -374,34 +373,14 @@ func TestTimeouts(t *testing.T) {
 
 // A listener whose queue is full does not answer.
 func TestConnectTimeout(t *testing.T) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(fd)
-	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Listen(fd, 0); err != nil {
-		t.Fatal(err)
-	}
-	name, err := unix.Getsockname(fd)
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
-	filler, err := net.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer filler.Close()
-	a := lean(t, "http://"+address, Connections{ConnectTimeout: 100 * time.Millisecond}).Send(get("/"))
+	url := loadtest.FullListener(t)
+	a := lean(t, url, Connections{ConnectTimeout: 100 * time.Millisecond}).Send(get("/"))
 	if a.Failure != (Failure{Kind: NoConnection, Text: "no connection after 100ms"}) || a.Connect == 0 {
 		t.Errorf("%+v", a)
 	}
 	r := get("/")
 	r.Timeout = 200 * time.Millisecond
-	if a := lean(t, "http://"+address, Connections{}).Send(r); a.Failure != (Failure{Kind: NoConnection, Text: "no connection after 200ms"}) {
+	if a := lean(t, url, Connections{}).Send(r); a.Failure != (Failure{Kind: NoConnection, Text: "no connection after 200ms"}) {
 		t.Errorf("the whole request's timeout: %+v", a)
 	}
 }
